@@ -1,0 +1,63 @@
+# The commands that matter: make build, make demo, make test, make bench.
+# Each works alone on a Debian 12 machine with Go and root: test/setup.sh installs
+# what is missing.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 3s
+ROUNDS  ?= 10
+
+export CGO_ENABLED ?= 0
+
+.PHONY: build
+build: ## bin/hafast
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/hafast ./cmd/hafast
+
+.PHONY: demo
+demo: ## a pair in namespaces under load: every fault, what the client sees, a table
+	./test/setup.sh demo
+	$(MAKE) build
+	$(GO) run ./test/netns/cmd/demo
+
+.PHONY: test
+test: ## everything: lint, unit, race, fuzz, namespaces
+	./test/setup.sh test
+	$(MAKE) build lint
+	$(MAKE) test-unit test-fuzz test-netns
+
+.PHONY: test-unit
+test-unit: ## all packages but the namespace labs, with the race detector
+	HAFAST_REQUIRE_NETNS=1 CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v /test/netns)
+
+.PHONY: test-netns
+test-netns: build ## real haproxy, keepalived and FRR in network namespaces
+	HAFAST_REQUIRE_NETNS=1 CGO_ENABLED=1 $(GO) test -race -count=1 -p 1 -timeout 12m ./test/netns/...
+
+.PHONY: test-fuzz
+test-fuzz: ## every fuzz target for FUZZTIME
+	./test/fuzz.sh $(FUZZTIME)
+
+.PHONY: lint
+lint: ## gofumpt, go vet, staticcheck, shellcheck; go.mod and go.sum tidy
+	@unformatted=$$($(GO) tool gofumpt -l .); test -z "$$unformatted" || { echo "not gofumpt-ed: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	shellcheck $$(git ls-files --cached --others --exclude-standard '*.sh') .ci/run
+	$(GO) mod tidy -diff
+
+.PHONY: bench
+bench: bench-takeover ## measure, beside keepalived
+
+.PHONY: bench-takeover
+bench-takeover: ## outage of fresh and held connections at every fault (about 25 minutes)
+	./test/setup.sh bench
+	$(MAKE) build
+	$(GO) run ./test/netns/cmd/bench takeover -rounds $(ROUNDS)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin bench/out
+
+.PHONY: help
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
