@@ -1,0 +1,89 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"hafast/internal/config"
+)
+
+// Problem is one finding.
+type Problem struct {
+	File string
+	// Line counts from 1.
+	Line int
+	// Text says what is wrong.
+	Text string
+	// Mend says what would be right.
+	Mend string
+	// Warning marks what hafast can live with.
+	Warning bool
+}
+
+// String returns "file:line: text; mend".
+func (p Problem) String() string {
+	return fmt.Sprintf("%s:%d: %s; %s", p.File, p.Line, p.Text, p.Mend)
+}
+
+// Run compares the configuration with the host. Problems come in the order of
+// the file's lines.
+func Run(cfg *config.Config, env Env) []Problem {
+	c := &checker{cfg: cfg, env: env}
+	c.running = env.Answers(cfg.Control.Socket) == nil
+	for _, rule := range []func(){
+		c.unused, c.network, c.peers, c.adverts, c.heldVIPs,
+		c.kernel, c.privileges, c.sysctls,
+		c.haproxy, c.commands, c.rivals,
+		c.endpoints, c.syncKey,
+	} {
+		rule()
+	}
+	slices.SortStableFunc(c.found, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+	return c.found
+}
+
+// checker carries one run.
+type checker struct {
+	cfg *config.Config
+	env Env
+	// running tells that a hafast daemon answers on the control socket.
+	running bool
+	found   []Problem
+}
+
+func (c *checker) problem(path, text, mend string) { c.add(path, text, mend, false) }
+
+func (c *checker) warning(path, text, mend string) { c.add(path, text, mend, true) }
+
+// add places a finding at the key of the configuration that it is about.
+func (c *checker) add(path, text, mend string, warning bool) {
+	at := c.cfg.Places.Of(path)
+	p := Problem{File: at.File, Line: max(1, at.Line), Text: text, Mend: mend, Warning: warning}
+	// Instances share interfaces: what holds for both is said once.
+	if !slices.Contains(c.found, p) {
+		c.found = append(c.found, p)
+	}
+}
+
+// unused names the keys that have no effect.
+func (c *checker) unused() {
+	for _, at := range c.cfg.Unused {
+		c.warning(at.Key, at.Key+" has no effect: this version has no data path and no state sync", "leave it for a later version, or take it out")
+	}
+}
+
+// instancePath is where an instance stands in the configuration.
+func instancePath(i int) string { return fmt.Sprintf("instances[%d]", i) }
+
+// isV6 tells an instance's address family.
+func isV6(inst *config.Instance) bool {
+	return len(inst.VIPs) > 0 && inst.VIPs[0].Prefix.Addr().Is6()
+}
+
+func family(v6 bool) string {
+	if v6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}

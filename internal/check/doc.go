@@ -1,0 +1,13 @@
+// Package check is what `hafast check` finds beyond the configuration itself:
+// whether this host can do what the file asks of it.
+//
+//	config.Config ──┐
+//	                ├──> Run ──> []Problem: file, line, what is wrong, the mend
+//	Env (the host) ─┘
+//
+// Run looks at the host through [Env] alone and changes nothing on it, so each rule is
+// tested against a host made of literals. [System] is the host itself.
+//
+// A problem keeps hafast from doing its work; a warning is something that can be
+// meant, such as a haproxy that is not started yet.
+package check

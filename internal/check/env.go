@@ -1,0 +1,59 @@
+package check
+
+import "net/netip"
+
+// Env is the host as the rules see it.
+type Env interface {
+	Network
+	Kernel
+	Files
+}
+
+// Network is what the host is connected to.
+type Network interface {
+	// Links lists all interfaces with their addresses.
+	Links() ([]Link, error)
+	// Answers returns nil if someone accepts connections on a unix socket.
+	Answers(socket string) error
+	// CanListen returns nil if a TCP server could listen on an address and port.
+	CanListen(address string) error
+}
+
+// Link is a network interface.
+type Link struct {
+	Name string
+	// Up is the administrator's will, Carrier whether the other end is there.
+	Up, Carrier bool
+	// MTU in bytes.
+	MTU int
+	// Addrs are the interface's addresses with their prefix lengths.
+	Addrs []netip.Prefix
+}
+
+// Kernel is what the kernel can and what it lets us do.
+type Kernel interface {
+	// Release is the kernel's, such as 6.1.0-18-amd64.
+	Release() (string, error)
+	// Sysctl reads a value by its path below /proc/sys.
+	Sysctl(path string) (string, error)
+	// Capable tells whether this process has a capability (capabilities(7)).
+	Capable(capability int) (bool, error)
+	// PIDFD returns nil where pidfd_open(2) works (Linux 5.3).
+	PIDFD() error
+}
+
+// Files is the rest: files, users and processes.
+type Files interface {
+	// Read returns a file's content.
+	Read(path string) ([]byte, error)
+	// Executable returns nil if a command line can be split and its program be run.
+	Executable(line string) error
+	// User returns nil if commands can be run as that user or user:group.
+	User(name string) error
+	// Writable returns nil if files can be made in a directory, or the directory itself.
+	Writable(dir string) error
+	// Key returns nil if a file holds usable sync keys.
+	Key(path string) error
+	// Processes maps process ids to the names in /proc/PID/comm.
+	Processes() (map[int]string, error)
+}
