@@ -178,9 +178,9 @@ type Route struct {
 	Table int
 }
 
-// Notify holds commands that are run at transitions, with the arguments
-// INSTANCE|GROUP, name, MASTER|BACKUP|FAULT|STOP, priority: keepalived's words,
-// so that its scripts can be used as they are.
+// Notify holds commands that are run at transitions. Any is run after the
+// state's own, with the arguments INSTANCE|GROUP, name, MASTER|BACKUP|FAULT|STOP,
+// priority: keepalived's words, so that its scripts can be used as they are.
 type Notify struct {
 	Active, Backup, Fault, Stop, Any string
 	// User runs the commands as that user; empty means the daemon's own.

@@ -374,3 +374,29 @@ func TestLoadUnreadable(t *testing.T) {
 		t.Errorf("directory:\n got %v\nwant %s", err, want)
 	}
 }
+
+func TestIPv6InstancesHaveALinkLocalVIP(t *testing.T) {
+	for _, tt := range []struct {
+		name, vips string
+		want       []string
+	}{
+		{"added", "[2001:db8::5]", []string{"2001:db8::5", "fe80::200:5eff:fe00:233"}},
+		{"given", "[fe80::5, 2001:db8::5]", []string{"fe80::5", "2001:db8::5"}},
+		{"given but not advertised", "[2001:db8::5, {address: fe80::5, advertise: false}]", []string{"2001:db8::5", "fe80::5", "fe80::200:5eff:fe00:233"}},
+		{"IPv4", "[192.0.2.5]", []string{"192.0.2.5"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, err := Parse("f", []byte("interface: eth0\ninstances:\n  - vrid: 51\n    vips: "+tt.vips+"\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, v := range cfg.Instances[0].VIPs {
+				got = append(got, v.Prefix.Addr().String())
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("VIPs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

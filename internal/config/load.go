@@ -76,5 +76,8 @@ func Parse(name string, data []byte) (*Config, error) {
 	if len(d.errs) > 0 {
 		return nil, d.errs.sorted()
 	}
+	for i := range c.Instances {
+		c.Instances[i].addLinkLocal()
+	}
 	return &c, nil
 }

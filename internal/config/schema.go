@@ -102,7 +102,7 @@ func instanceFields() []field[Instance] {
 		derived("name", name(), "`VI_` and the vrid", "Names the instance in status, events, metrics and notify commands.", func(i *Instance) *string { return &i.Name }),
 		required("vrid", integer[uint8](1, 255), "The virtual router identifier, the same on all hosts; unique per interface and address family.", func(i *Instance) *uint8 { return &i.VRID }),
 		optional("priority", integer[uint8](1, 255).in("points"), "100", "The highest one becomes Active. 255 is for the host that owns the address (RFC 9568 section 6.1).", func(i *Instance) *uint8 { return &i.Priority }),
-		required("vips", list(short("address", section(vipFields()))), "The virtual addresses, all IPv4 or all IPv6. An element is an address or a section.", func(i *Instance) *[]VIP { return &i.VIPs }),
+		required("vips", list(short("address", section(vipFields()))), "The virtual addresses, all IPv4 or all IPv6. An element is an address or a section. IPv6 instances without a link-local one get fe80::200:5eff:fe00:2XX, XX being the vrid.", func(i *Instance) *[]VIP { return &i.VIPs }),
 		derived("interface", device(), "`interface` at the top", "Where this instance runs.", func(i *Instance) *string { return &i.Interface }),
 		optional("version", integer[int](2, 3), "3", "The VRRP version. 2 is IPv4 only and for peers that speak nothing newer.", func(i *Instance) *int { return &i.Version }),
 		optional("advert_interval", duration(10*time.Millisecond, 255*time.Second), "1s", "The pause between adverts. Version 3: 10ms to 40.95s in steps of 10ms; version 2: 1s to 255s in whole seconds.", func(i *Instance) *time.Duration { return &i.AdvertInterval }),
