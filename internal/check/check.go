@@ -32,7 +32,7 @@ func Run(cfg *config.Config, env Env) []Problem {
 	c := &checker{cfg: cfg, env: env}
 	c.running = env.Answers(cfg.Control.Socket) == nil
 	for _, rule := range []func(){
-		c.unused, c.network, c.peers, c.adverts, c.heldVIPs,
+		c.unused, c.network, c.peers, c.groups, c.heldVIPs,
 		c.kernel, c.privileges, c.sysctls,
 		c.haproxy, c.commands, c.rivals,
 		c.endpoints, c.syncKey,

@@ -218,15 +218,9 @@ func TestRun(t *testing.T) {
 			want: []string{"warning f:2: peer fd00::2 is IPv6, and no instance is; take it out, or add an instance of that family"},
 		},
 		{
-			name: "advert larger than the MTU",
-			text: strings.Replace(pair, "[10.0.0.9]", "["+vips(100)+"]", 1),
-			host: func(h *fakeHost) { h.links[1].MTU = 420 },
-			want: []string{"warning f:5: an advert of 100 VIPs has 428 bytes, and the MTU of eth0 is 420: it goes out in fragments; set advertise: false on some, or spread them over more instances"},
-		},
-		{
-			name: "more VIPs than an advert can list",
-			text: strings.Replace(pair, "[10.0.0.9]", "["+vips(256)+"]", 1),
-			want: []string{"warning f:5: 256 VIPs are advertised, and an advert lists at most 255; set advertise: false on some, or spread them over more instances"},
+			name: "sync group that does not agree",
+			text: strings.Replace(pair, "haproxy:", "  - {name: VI_2, vrid: 52, priority: 90, vips: [10.0.0.19]}\nsync_groups:\n  - {name: g, instances: [VI_51, VI_2]}\nhaproxy:", 1),
+			want: []string{"warning f:8: VI_51 has priority 100 and VI_2 has 90, but they change state together; give the instances of a group one priority on each host"},
 		},
 		{
 			name: "old kernel",
@@ -427,12 +421,3 @@ func TestRun(t *testing.T) {
 }
 
 // vips lists n addresses.
-func vips(n int) string {
-	addr := netip.MustParseAddr("10.2.0.1")
-	texts := make([]string, n)
-	for i := range texts {
-		texts[i] = addr.String()
-		addr = addr.Next()
-	}
-	return strings.Join(texts, ", ")
-}

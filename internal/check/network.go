@@ -160,41 +160,20 @@ func (c *checker) peers() {
 	}
 }
 
-const (
-	// maxListed is what the count of an advert can say (RFC 9568 section 5.2.5).
-	maxListed = 255
-	// headerV4 and headerV6 are the sizes of IP and VRRP header together, in bytes.
-	headerV4, headerV6 = 20 + 8, 40 + 8
-	// authV2 is the authentication data at the end of a version 2 advert.
-	authV2 = 8
-)
-
-// adverts checks that an instance's addresses fit one packet.
-func (c *checker) adverts() {
-	links := c.links()
-	for i := range c.cfg.Instances {
-		inst := &c.cfg.Instances[i]
-		n := 0
-		for _, vip := range inst.VIPs {
-			if vip.Advertise {
-				n++
+// groups finds sync groups whose members do not agree on who should be Active.
+func (c *checker) groups() {
+	priority := make(map[string]uint8)
+	for _, inst := range c.cfg.Instances {
+		priority[inst.Name] = inst.Priority
+	}
+	for i, g := range c.cfg.SyncGroups {
+		for _, name := range g.Instances[1:] {
+			if first := g.Instances[0]; priority[name] != priority[first] {
+				c.warning(fmt.Sprintf("sync_groups[%d].instances", i),
+					fmt.Sprintf("%s has priority %d and %s has %d, but they change state together", first, priority[first], name, priority[name]),
+					"give the instances of a group one priority on each host")
+				break
 			}
-		}
-		path := instancePath(i) + ".vips"
-		const mend = "set advertise: false on some, or spread them over more instances"
-		if n > maxListed {
-			c.warning(path, fmt.Sprintf("%d VIPs are advertised, and an advert lists at most %d", n, maxListed), mend)
-			n = maxListed
-		}
-		size := headerV4 + 4*n
-		if isV6(inst) {
-			size = headerV6 + 16*n
-		}
-		if inst.Version == 2 {
-			size += authV2
-		}
-		if link, ok := links[inst.Interface]; ok && link.MTU > 0 && size > link.MTU {
-			c.warning(path, fmt.Sprintf("an advert of %d VIPs has %d bytes, and the MTU of %s is %d: it goes out in fragments", n, size, link.Name, link.MTU), mend)
 		}
 	}
 }
