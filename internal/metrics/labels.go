@@ -1,0 +1,66 @@
+package metrics
+
+import (
+	"slices"
+
+	"hafast/pkg/vrrp"
+)
+
+// other stands for a word outside its set.
+const other = "other"
+
+// Kinds of announcement, for Announced.
+const (
+	KindARP = "arp" // gratuitous ARP
+	KindNA  = "na"  // unsolicited neighbour advertisement
+)
+
+// Kinds of rival claim, for RivalClaim; KindARP and KindNA are two more.
+const (
+	KindAdvert = "advert" // a VRRP advert of another Active
+)
+
+// Phases of a takeover, for TakeoverPhase, in their order.
+const (
+	PhaseDecide   = "decide"   // from the event that decided it to the decision
+	PhaseAddress  = "address"  // addresses on the interface
+	PhaseRoutes   = "routes"   // routes in place, for an instance that has some
+	PhaseAnnounce = "announce" // gratuitous ARP and unsolicited NA sent
+	PhaseTotal    = "total"    // all of the above
+)
+
+// set is a closed set of label values.
+type set []string
+
+// bound returns word if it is in the set, and "other" if not.
+func (s set) bound(word string) string {
+	if slices.Contains(s, word) {
+		return word
+	}
+	return other
+}
+
+// labelSets are the closed sets of one Metrics.
+type labelSets struct {
+	states, causes, reasons, phases, announcements, rivals set
+}
+
+func newLabelSets() labelSets {
+	var l labelSets
+	for _, state := range []vrrp.State{vrrp.Init, vrrp.Backup, vrrp.Active, vrrp.Fault} {
+		l.states = append(l.states, state.String())
+	}
+	for _, reason := range vrrp.Rejects() {
+		l.reasons = append(l.reasons, string(reason))
+	}
+	for _, cause := range []vrrp.Cause{
+		vrrp.CauseStartup, vrrp.CauseOwner, vrrp.CauseTimeout, vrrp.CausePriorityZero, vrrp.CausePreempted,
+		vrrp.CauseHigher, vrrp.CauseResigned, vrrp.CauseSyncGroup, vrrp.CauseFault, vrrp.CauseRecovered, vrrp.CauseShutdown,
+	} {
+		l.causes = append(l.causes, string(cause))
+	}
+	l.phases = set{PhaseDecide, PhaseAddress, PhaseRoutes, PhaseAnnounce, PhaseTotal}
+	l.announcements = set{KindARP, KindNA}
+	l.rivals = set{KindARP, KindNA, KindAdvert}
+	return l
+}
