@@ -46,13 +46,19 @@ lint: ## gofumpt, go vet, staticcheck, shellcheck; go.mod and go.sum tidy
 	$(GO) mod tidy -diff
 
 .PHONY: bench
-bench: bench-takeover ## measure, beside keepalived
+bench: bench-takeover bench-scale ## measure, beside keepalived
 
 .PHONY: bench-takeover
 bench-takeover: ## outage of fresh and held connections at every fault (about 25 minutes)
 	./test/setup.sh bench
 	$(MAKE) build
 	$(GO) run ./test/netns/cmd/bench takeover -rounds $(ROUNDS)
+
+.PHONY: bench-scale
+bench-scale: ## promotion by number of VIPs, CPU and memory, 255 instances (about 6 minutes)
+	./test/setup.sh bench
+	$(MAKE) build
+	$(GO) run ./test/netns/cmd/bench scale
 
 .PHONY: clean
 clean: ## remove what was built

@@ -57,7 +57,7 @@ func (c *checker) privileges() {
 	}{
 		{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "addresses cannot be moved", false},
 		{unix.CAP_NET_RAW, "CAP_NET_RAW", "adverts can be neither sent nor heard", false},
-		{unix.CAP_SYS_NICE, "CAP_SYS_NICE", "the daemon cannot run under SCHED_FIFO", true},
+		{unix.CAP_SYS_NICE, "CAP_SYS_NICE", "the daemon cannot run under SCHED_RR", true},
 	} {
 		has, err := c.env.Capable(need.capability)
 		if err != nil {

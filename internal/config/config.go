@@ -24,7 +24,7 @@ type Config struct {
 	Scripts []Script
 	// Announce paces gratuitous ARP and unsolicited neighbour advertisements.
 	Announce Announce
-	// Realtime runs the daemon's threads under SCHED_FIFO where the system allows it.
+	// Realtime runs the daemon's threads under SCHED_RR where the system allows it.
 	Realtime bool
 	// Log selects level (debug, info, warn, error) and format (text, json).
 	Log Log

@@ -60,10 +60,12 @@ func (h *haproxyProc) release(w *procWatch) {
 // the old worker to finish before it forks the new one).
 func (h *haproxyProc) refresh(w *procWatch) bool {
 	h.master = h.master || isMaster(h.p.pid)
+	w.watchThreads(h.p)
 	if !h.master {
 		return true
 	}
 	for c := range h.workers {
+		w.watchThreads(c)
 		// What had haproxy's name between fork and exec was no worker.
 		if comm, err := readComm(c.pid); err == nil && !strings.HasPrefix(comm, "haproxy") {
 			delete(h.workers, c)

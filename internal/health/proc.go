@@ -26,6 +26,8 @@ type proc struct {
 	start uint64
 	fd    *os.File // nil without pidfds
 	stop  chan struct{}
+	// threads are held to learn of an untimely end early; see watchThreads.
+	threads []*os.File
 }
 
 // openProc takes hold of a living process; errNoProcess if there is none.
@@ -41,7 +43,7 @@ func openProc(pid int) (*proc, error) {
 	// Read after the pidfd was opened: if the process behind the pidfd is
 	// alive after this, then it was its own stat that was read.
 	st, err := readStat(pid)
-	if err != nil || st.zombie() {
+	if err != nil || st.zombie() || st.failing() {
 		p.close()
 		return nil, errNoProcess
 	}
@@ -95,11 +97,7 @@ func (p *proc) wait() bool {
 	if p.fd == nil {
 		return p.waitPolling()
 	}
-	conn, err := p.fd.SyscallConn()
-	if err != nil {
-		return false
-	}
-	return conn.Read(readable) == nil
+	return waitReadable(p.fd)
 }
 
 func (p *proc) waitPolling() bool {
@@ -133,6 +131,9 @@ func (p *proc) close() {
 	if p.fd != nil {
 		_ = p.fd.Close()
 	}
+	for _, thread := range p.threads {
+		_ = thread.Close()
+	}
 }
 
 // exit is how a process ended.
@@ -163,7 +164,7 @@ func (e exit) String() string {
 // matters: the other way round, a reaping in between would lose the status.
 func (p *proc) exit() exit {
 	if st, err := readStat(p.pid); err == nil && st.start == p.start && st.zombie() {
-		return exit{known: true, status: syscall.WaitStatus(st.exitCode)}
+		return exit{known: true, status: st.status()}
 	}
 	if p.fd == nil {
 		return exit{}
@@ -211,7 +212,8 @@ func newProcWatch() *procWatch {
 	}
 }
 
-// open takes hold of a process. Its end is delivered on w.ends once.
+// open takes hold of a process. Its end is delivered on w.ends; whoever has heard
+// of it releases the process, and hears no more.
 func (w *procWatch) open(pid int) (*proc, error) {
 	p, err := openProc(pid)
 	if err != nil {
@@ -222,14 +224,18 @@ func (w *procWatch) open(pid int) (*proc, error) {
 		if !p.wait() {
 			return
 		}
-		e := ended{p: p, at: time.Now(), exit: p.exit()}
-		select {
-		case w.ends <- e:
-		case <-p.stop:
-		case <-w.stop:
-		}
+		w.deliver(ended{p: p, at: time.Now(), exit: p.exit()})
 	})
+	w.watchThreads(p)
 	return p, nil
+}
+
+func (w *procWatch) deliver(e ended) {
+	select {
+	case w.ends <- e:
+	case <-e.p.stop:
+	case <-w.stop:
+	}
 }
 
 // release lets go of a process; nothing more is heard of it.

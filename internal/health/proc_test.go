@@ -111,3 +111,23 @@ func TestParseStat(t *testing.T) {
 		})
 	}
 }
+
+func TestFailing(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		code int
+		want bool
+	}{
+		{"alive, or done", 0, false},
+		{"killed", 9, true},
+		{"crashed, core dumped", 11 | 0x80, true},
+		{"gave up", 1 << 8, true},
+		{"stopped", 19<<8 | 0x7f, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := (stat{state: 'R', exitCode: tt.code}).failing(); got != tt.want {
+				t.Errorf("failing() = %t, want %t", got, tt.want)
+			}
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // errNoProcess means that the pid belongs to no process, or to a zombie.
@@ -20,6 +21,15 @@ type stat struct {
 }
 
 func (s stat) zombie() bool { return s.state == 'Z' || s.state == 'X' }
+
+func (s stat) status() syscall.WaitStatus { return syscall.WaitStatus(s.exitCode) }
+
+// failing tells that the process is on its way out, and not because it was done:
+// the kernel notes the reason before the first thread goes.
+func (s stat) failing() bool {
+	status := s.status()
+	return status.Signaled() || status.Exited() && status.ExitStatus() != 0
+}
 
 func readStat(pid int) (stat, error) {
 	b, err := os.ReadFile(procPath(pid, "stat"))

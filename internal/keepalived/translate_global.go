@@ -56,7 +56,7 @@ func (t *translator) realtime(n *node) {
 		return // keepalived's default, with and without its warning at start-up
 	}
 	t.extraArgs(n, &t.doc.notes, 1)
-	t.doc.notes.add(fmt.Sprintf("%s is covered: hafast runs under SCHED_FIFO unless told realtime: false.", n.title()))
+	t.doc.notes.add(fmt.Sprintf("%s is covered: hafast runs under SCHED_RR unless told realtime: false.", n.title()))
 }
 
 // announceKeyword translates the pacing of gratuitous ARP, which is spelled

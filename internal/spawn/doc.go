@@ -1,7 +1,7 @@
 // Package spawn starts the daemon's child processes: health scripts and notify
 // commands.
 //
-// The daemon may run its threads under SCHED_FIFO so that adverts leave in
+// The daemon may run its threads under SCHED_RR so that adverts leave in
 // time. A child inherits the scheduling of the thread that forked it, and a
 // shell script with real-time priority could hold a CPU against the daemon
 // itself. Go forks on whichever thread the calling goroutine happens to be on,

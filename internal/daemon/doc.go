@@ -1,0 +1,16 @@
+// Package daemon joins the rooms: events in, pure machines, actions out.
+//
+//	wires ──── advertisement ──┐                 ┌──> wires     (adverts)
+//	link ───── change ─────────┤                 ├──> ownership (addresses, announcements)
+//	health ─── update ─────────┼──> loop ────────┼──> notify    (scripts)
+//	announce ─ rival claim ────┤   vrrp.Router   ├──> metrics, journal, log
+//	control ── request ────────┤                 │
+//	SIGHUP ─── configuration ──┤                 │
+//	clock ──── deadline ───────┘                 │
+//	ownership ─ acquired, mended ────────────────┘
+//
+// One goroutine, the loop, owns all state; whoever else wants to read it or
+// change it sends an event. Nothing the loop calls may block: adverts are single
+// system calls, and all that takes longer (addresses, scripts) is queued to a
+// goroutine that reports back with an event.
+package daemon

@@ -1,0 +1,274 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"hafast/internal/announce"
+	"hafast/internal/config"
+	"hafast/internal/control"
+	"hafast/internal/health"
+	"hafast/internal/link"
+	"hafast/internal/metrics"
+	"hafast/internal/notify"
+	"hafast/internal/ownership"
+	"hafast/pkg/vrrp"
+)
+
+// eventQueue is how many events may wait for the loop. Whoever finds it full
+// waits; for adverts the kernel's socket buffers then hold what arrives.
+const eventQueue = 1024
+
+// A timer that fires later than pauseSlack means that this host stood still, and
+// what its peers sent meanwhile may not have been read yet. The loop lets that in
+// for settleTime before it draws conclusions: a host that was paused must not
+// accuse its peer.
+const (
+	pauseSlack = 2 * time.Millisecond
+	settleTime = time.Millisecond
+)
+
+// event is what the loop reacts to.
+type event any
+
+type (
+	packetArrived struct {
+		iface  string
+		packet vrrp.Packet
+	}
+	linkChanged  struct{ link.Change }
+	checkUpdated struct{ health.Update }
+	vipReported  struct{ ownership.Event }
+	rivalClaimed struct{ announce.Claim }
+	// asked runs a client's request on the loop.
+	asked struct{ do func(now time.Time) }
+)
+
+// wires sends adverts.
+type wires interface {
+	send(in *instance, b []byte, dst netip.Addr) error
+	// follow opens, reopens or closes what an interface's change asks for.
+	follow(instances []*instance, links map[string]link.State)
+}
+
+// owner takes and releases the VIPs of instances; it never blocks.
+type owner interface {
+	Acquire(name string, since time.Time)
+	Release(name string)
+	Reannounce(name string)
+	Changed(link.Change)
+}
+
+// notifier runs notify scripts; it never blocks.
+type notifier interface {
+	Notify(notify.Notification)
+}
+
+// checker starts and stops health checks.
+type checker interface {
+	// watch runs exactly the checks that the configuration asks for.
+	watch(cfg *config.Config)
+}
+
+// timer is clock.Timer's part that the loop needs.
+type timer interface {
+	C() <-chan struct{}
+	Reset(at time.Time) error
+}
+
+// ports are all that the loop acts through.
+type ports struct {
+	wires    wires
+	owner    owner
+	notifier notifier
+	checker  checker
+	timer    timer
+	// watchLinks has changes of these instances' interfaces reported.
+	watchLinks func([]*instance)
+	// guard replaces what is watched for rivals' claims.
+	guard func(announce.Watched) error
+	// remember keeps the operator's drain over a restart of the daemon.
+	remember func(drained bool) error
+}
+
+// loop is the daemon's state. Only the goroutine in run touches it.
+type loop struct {
+	ports
+	cfg       *config.Config
+	router    *vrrp.Router
+	instances []*instance
+	links     map[string]link.State
+	checks    map[string]check
+	groups    map[string]vrrp.State // what each sync group's scripts were told last
+	drained   bool
+	stopping  bool
+	exposed   bool // the watch on rivals does not know yet what is ours
+
+	// quiet keeps the log and the journal readable under a flood.
+	quiet throttle
+	// later posts an event after a while.
+	later func(time.Duration, event)
+
+	events  chan event
+	armed   time.Time // what the timer is set to; the zero Time when it is not
+	settled bool      // the pause before a late tick is over
+	buf     []byte
+
+	started time.Time
+	version string
+	journal *control.Journal
+	metrics *metrics.Metrics
+	log     *slog.Logger
+}
+
+// post hands an event to the loop, unless ctx ends first.
+func (l *loop) post(ctx context.Context, ev event) {
+	select {
+	case l.events <- ev:
+	case <-ctx.Done():
+	}
+}
+
+// run handles events until all instances have stopped after stop ended, or until
+// kill ends.
+func (l *loop) run(stop, kill context.Context) {
+	stopped := stop.Done()
+	for !l.stopping || l.busy() {
+		l.defend()
+		l.arm()
+		select {
+		case ev := <-l.events:
+			l.handle(time.Now(), ev)
+		case <-l.timer.C():
+			l.tick(time.Now())
+		case <-stopped:
+			stopped = nil
+			l.stop(time.Now())
+		case <-kill.Done():
+			return
+		}
+	}
+}
+
+// busy reports whether an instance is still handing over.
+func (l *loop) busy() bool {
+	for _, in := range l.instances {
+		if l.router.State(in.Name) != vrrp.Init {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *loop) handle(now time.Time, ev event) {
+	switch ev := ev.(type) {
+	case packetArrived:
+		l.receive(now, ev)
+	case linkChanged:
+		l.linkChanged(now, ev.Change)
+	case checkUpdated:
+		l.checkUpdated(now, ev.Update)
+	case vipReported:
+		l.vipReported(now, ev.Event)
+	case rivalClaimed:
+		l.rivalClaimed(ev.Claim)
+	case claimStands:
+		l.claimStands(now, ev.Claim)
+	case configRead:
+		l.configRead(now, ev)
+	case prepared:
+		l.hostPrepared(now, ev.err)
+	case asked:
+		ev.do(now)
+	}
+}
+
+// arm sets the timer to the next deadline.
+func (l *loop) arm() {
+	due, running := l.router.Deadline()
+	if !running || due.Equal(l.armed) {
+		return
+	}
+	l.set(due)
+	l.settled = false
+}
+
+func (l *loop) set(at time.Time) {
+	l.armed = at
+	if err := l.timer.Reset(at); err != nil {
+		l.log.Error("cannot set the timer", "error", err)
+	}
+}
+
+func (l *loop) tick(now time.Time) {
+	l.armed = time.Time{}
+	due, running := l.router.Deadline()
+	if !running || now.Before(due) {
+		return
+	}
+	late := now.Sub(due)
+	if late > pauseSlack && !l.settled {
+		l.settled = true
+		l.armed = due // so that arm leaves the timer alone
+		if err := l.timer.Reset(now.Add(settleTime)); err != nil {
+			l.log.Error("cannot set the timer", "error", err)
+		}
+		return
+	}
+	l.settled = false
+	l.metrics.LoopLateness(late)
+	l.perform(now, l.router.Tick(now))
+}
+
+func (l *loop) start(now time.Time) {
+	l.record(now, control.Event{Kind: "start", Cause: "hafast " + l.version + " started"})
+	l.score(now)
+	l.begin(now)
+}
+
+// begin starts the instances that are in Init; the others take no notice.
+func (l *loop) begin(now time.Time) {
+	for _, in := range l.instances {
+		if l.router.State(in.Name) == vrrp.Init {
+			// Until told, the owner leaves alone what others do with the addresses.
+			l.owner.Release(in.Name)
+		}
+		l.inspect(now, in)
+		l.perform(now, l.router.Step(now, in.Name, vrrp.Start{}))
+	}
+}
+
+func (l *loop) stop(now time.Time) {
+	l.stopping = true
+	l.record(now, control.Event{Kind: "stop", Cause: "asked to stop"})
+	for _, in := range l.instances {
+		l.perform(now, l.router.Step(now, in.Name, vrrp.Stop{}))
+	}
+}
+
+// record enters an event into the journal and the log.
+func (l *loop) record(now time.Time, ev control.Event) {
+	ev.Time = now
+	l.journal.Append(ev)
+	attrs := []any{"kind", ev.Kind}
+	for _, a := range [][2]string{{"instance", ev.Instance}, {"from", ev.From}, {"to", ev.To}} {
+		if a[1] != "" {
+			attrs = append(attrs, a[0], a[1])
+		}
+	}
+	for _, p := range ev.Phases {
+		attrs = append(attrs, p.Name+"_us", p.Microseconds)
+	}
+	l.log.Info(ev.Cause, attrs...)
+}
+
+func (l *loop) instance(name string) *instance {
+	for _, in := range l.instances {
+		if in.Name == name {
+			return in
+		}
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+// Package internal_test holds the house to its plan.
+package internal_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport is the plan of docs/ARCHITECTURE.md: what a package may import of
+// ours. Whoever adds a package adds its line.
+var mayImport = map[string][]string{
+	"pkg/vrrp":             {},
+	"internal/config":      {},
+	"internal/clock":       {},
+	"internal/spawn":       {},
+	"internal/serve":       {},
+	"internal/control":     {"internal/serve"},
+	"internal/metrics":     {"internal/serve", "pkg/vrrp"},
+	"internal/keepalived":  {"internal/config"},
+	"internal/advert":      {"pkg/vrrp"},
+	"internal/link":        {"internal/config"},
+	"internal/link/nstest": {}, // for tests
+	"internal/announce":    {"internal/config"},
+	"internal/health":      {"internal/config", "internal/spawn"},
+	"internal/notify":      {"internal/spawn"},
+	"internal/ownership":   {"internal/config", "internal/link", "internal/announce", "pkg/vrrp"},
+	"internal/check":       {"internal/config", "internal/spawn"},
+	"internal/daemon": {
+		"internal/advert", "internal/announce", "internal/clock", "internal/config", "internal/control", "internal/health",
+		"internal/link", "internal/metrics", "internal/notify", "internal/ownership", "internal/spawn", "pkg/vrrp",
+	},
+	"cmd/hafast": {
+		"internal/check", "internal/config", "internal/control", "internal/daemon", "internal/keepalived",
+	},
+}
+
+func TestImportsRunDownward(t *testing.T) {
+	const module = "hafast/"
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "../...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", cmd, err)
+	}
+	seen := make(map[string]bool)
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var pkg struct {
+			ImportPath string
+			Imports    []string
+		}
+		err := dec.Decode(&pkg)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(pkg.ImportPath, module)
+		seen[name] = true
+		if strings.HasPrefix(name, "test/") || name == "internal" {
+			continue
+		}
+		allowed, planned := mayImport[name]
+		if !planned {
+			t.Errorf("%s is not in the plan", name)
+			continue
+		}
+		for _, imported := range pkg.Imports {
+			if of, ours := strings.CutPrefix(imported, module); ours && !slices.Contains(allowed, of) {
+				t.Errorf("%s imports %s, which the plan does not have", name, of)
+			}
+		}
+	}
+	for name := range mayImport {
+		if !seen[name] {
+			t.Errorf("%s is in the plan but not in the tree", name)
+		}
+	}
+}
