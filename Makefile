@@ -55,7 +55,7 @@ bench-takeover: ## outage of fresh and held connections at every fault (about 25
 	$(GO) run ./test/netns/cmd/bench takeover -rounds $(ROUNDS)
 
 .PHONY: bench-scale
-bench-scale: ## promotion by number of VIPs, CPU and memory, 255 instances (about 6 minutes)
+bench-scale: ## promotion by number of VIPs, CPU and memory, 255 instances (about 3 minutes)
 	./test/setup.sh bench
 	$(MAKE) build
 	$(GO) run ./test/netns/cmd/bench scale

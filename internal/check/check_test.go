@@ -244,12 +244,12 @@ func TestRun(t *testing.T) {
 			want: []string{
 				"f:1: CAP_NET_ADMIN is missing: addresses cannot be moved; run as root, or give the service that capability (AmbientCapabilities= of systemd)",
 				"f:1: CAP_NET_RAW is missing: adverts can be neither sent nor heard; run as root, or give the service that capability (AmbientCapabilities= of systemd)",
-				"warning f:1: CAP_SYS_NICE is missing: the daemon cannot run under SCHED_RR; run as root, or set realtime: false",
+				"warning f:1: CAP_SYS_NICE is missing: the daemon cannot go before other processes; run as root, or set nice: 0",
 			},
 		},
 		{
-			name: "no realtime wanted",
-			text: pair + "realtime: false\n",
+			name: "nothing above the ordinary wanted",
+			text: pair + "nice: 0\n",
 			host: func(h *fakeHost) { h.missing = map[int]bool{unix.CAP_SYS_NICE: true} },
 		},
 		{

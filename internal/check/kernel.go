@@ -57,19 +57,19 @@ func (c *checker) privileges() {
 	}{
 		{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "addresses cannot be moved", false},
 		{unix.CAP_NET_RAW, "CAP_NET_RAW", "adverts can be neither sent nor heard", false},
-		{unix.CAP_SYS_NICE, "CAP_SYS_NICE", "the daemon cannot run under SCHED_RR", true},
+		{unix.CAP_SYS_NICE, "CAP_SYS_NICE", "the daemon cannot go before other processes", true},
 	} {
 		has, err := c.env.Capable(need.capability)
 		if err != nil {
 			c.warning("", fmt.Sprintf("capabilities cannot be read: %v", err), "run hafast check as root")
 			return
 		}
-		if has || (need.warningOnly && !c.cfg.Realtime) {
+		if has || (need.warningOnly && c.cfg.Nice >= 0) {
 			continue
 		}
 		text := fmt.Sprintf("%s is missing: %s", need.name, need.what)
 		if need.warningOnly {
-			c.warning("realtime", text, "run as root, or set realtime: false")
+			c.warning("nice", text, "run as root, or set nice: 0")
 			continue
 		}
 		c.problem("", text, "run as root, or give the service that capability (AmbientCapabilities= of systemd)")

@@ -24,8 +24,9 @@ type Config struct {
 	Scripts []Script
 	// Announce paces gratuitous ARP and unsolicited neighbour advertisements.
 	Announce Announce
-	// Realtime runs the daemon's threads under SCHED_RR where the system allows it.
-	Realtime bool
+	// Nice is the daemon's scheduling priority, -20 (first) to 19, as of nice(1).
+	// Default -20.
+	Nice int
 	// Log selects level (debug, info, warn, error) and format (text, json).
 	Log Log
 	// Metrics is the Prometheus endpoint.

@@ -82,7 +82,7 @@ func defaults() *Config {
 			Interval: time.Second, Timeout: time.Second, Rise: 1, Fall: 3,
 		},
 		Announce: Announce{Count: 3, Interval: 20 * time.Millisecond, RepeatDelay: 5 * time.Second, Refresh: time.Minute},
-		Realtime: true,
+		Nice:     -20,
 		Log:      Log{Level: "info", Format: "text"},
 		Metrics:  Metrics{Listen: "127.0.0.1:9405"},
 		Control:  Control{Socket: "/run/hafast/hafast.sock"},
@@ -162,7 +162,7 @@ scripts:
   - {name: chk, command: pkill -0 haproxy, interval: 2s, weight: 2}
   - {name: other, command: /bin/true, timeout: 3s, rise: 2, fall: 3, user: nobody}
 announce: {count: 5, interval: 0, repeat_delay: 0s, refresh: 0}
-realtime: false
+nice: 0
 log: {level: debug, format: json}
 metrics: off
 control: {socket: /run/h/s}

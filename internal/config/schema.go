@@ -81,7 +81,7 @@ func configFields() []field[Config] {
 		derived("haproxy", watched, "watches the default pidfile once it has been seen", "How the local haproxy is watched; `off` asks nothing of it.", func(c *Config) *HAProxy { return &c.HAProxy }),
 		none("scripts", list(section(scriptFields())), "Health checks that instances refer to by name.", func(c *Config) *[]Script { return &c.Scripts }),
 		none("announce", section(announceFields()), "The pace of gratuitous ARP and unsolicited neighbour advertisements.", func(c *Config) *Announce { return &c.Announce }),
-		optional("realtime", boolean(), "true", "Runs the daemon's threads under SCHED_RR where the system allows it.", func(c *Config) *bool { return &c.Realtime }),
+		optional("nice", integer[int](-20, 19), "-20", "The daemon's scheduling priority, as of nice(1): -20 goes first.", func(c *Config) *int { return &c.Nice }),
 		none("log", section(logFields()), "What is written to standard error.", func(c *Config) *Log { return &c.Log }),
 		none("metrics", endpoint, "The Prometheus endpoint; `off` has none.", func(c *Config) *Metrics { return &c.Metrics }),
 		none("control", section(controlFields()), "The socket of the client commands.", func(c *Config) *Control { return &c.Control }),

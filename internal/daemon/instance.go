@@ -154,6 +154,10 @@ func (in *instance) condition(links map[string]link.State, vip func(netip.Addr) 
 			return netip.Addr{}, "interface " + in.Interface + " does not have the source address " + in.Source.String()
 		}
 		return in.Source, ""
+	case in.ipv6() && in.Unicast && !in.Peers[0].IsLinkLocalUnicast():
+		// The peers know this host by an address like theirs, and listen to no other.
+		source = home.Global6(vip)
+		fault = "interface " + in.Interface + " has no IPv6 address of its own that is not link-local"
 	case in.ipv6():
 		source = home.LinkLocal6(vip)
 		fault = "interface " + in.Interface + " has no usable IPv6 link-local address"

@@ -150,8 +150,8 @@ func fixedKeys(old, next *config.Config) string {
 		return "metrics.listen"
 	case old.StateDir != next.StateDir:
 		return "state_dir"
-	case old.Realtime != next.Realtime:
-		return "realtime"
+	case old.Nice != next.Nice:
+		return "nice"
 	case old.Log != next.Log:
 		return "log"
 	}

@@ -51,10 +51,8 @@ func Run(ctx context.Context, opts Options) error {
 	if err := os.MkdirAll(cfg.StateDir, 0o755); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
 	}
-	if cfg.Realtime {
-		if err := goRealtime(); err != nil {
-			log.Warn("no real-time scheduling, a busy host may delay adverts; run as root or with CAP_SYS_NICE, or set realtime: false", "error", err)
-		}
+	if err := renice(cfg.Nice); err != nil {
+		log.Warn("a busy host may delay adverts; run as root or with CAP_SYS_NICE, or set nice: 0", "nice", cfg.Nice, "error", err)
 	}
 	h, err := open(cfg, opts, log)
 	if err != nil {
@@ -201,9 +199,6 @@ func (h *host) serve(ctx context.Context, opts Options) error {
 		return h.owner.Run(running, func(ev ownership.Event) { l.post(running, vipReported{ev}) })
 	})
 	g.Go(func() error { return h.notifier.Run(running) })
-	if h.cfg.Realtime {
-		g.Go(func() error { guardRealtime(running, h.log); return nil })
-	}
 	g.Go(func() error {
 		reloadOnHangup(running, opts.ConfigPath, l.post, h.owner.Prepare)
 		return nil

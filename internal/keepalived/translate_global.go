@@ -33,7 +33,7 @@ func (t *translator) globalDefs(block *node) {
 				t.version = v
 			}
 		case "vrrp_rt_priority", "max_auto_priority":
-			t.realtime(n)
+			t.urgency(n)
 		case "vrrp_mcast_group4", "vrrp_mcast_group6":
 			if n.arg(0) != "224.0.0.18" && n.arg(0) != "ff02::12" {
 				t.warn(n.at, to, "%s: hafast sends to 224.0.0.18 and ff02::12 alone; left out, use unicast: true if these are taken", n.title())
@@ -50,13 +50,13 @@ func (t *translator) globalDefs(block *node) {
 	}
 }
 
-// realtime translates the ways of asking for real-time scheduling.
-func (t *translator) realtime(n *node) {
+// urgency translates the ways of asking to be scheduled first.
+func (t *translator) urgency(n *node) {
 	if n.keyword == "max_auto_priority" && (n.arg(0) == "0" || n.arg(0) == "-1") {
 		return // keepalived's default, with and without its warning at start-up
 	}
 	t.extraArgs(n, &t.doc.notes, 1)
-	t.doc.notes.add(fmt.Sprintf("%s is covered: hafast runs under SCHED_RR unless told realtime: false.", n.title()))
+	t.doc.notes.add(fmt.Sprintf("%s is covered: hafast runs at nice -20 unless told otherwise.", n.title()))
 }
 
 // announceKeyword translates the pacing of gratuitous ARP, which is spelled

@@ -50,6 +50,18 @@ func (s State) LinkLocal6(skip func(netip.Addr) bool) netip.Addr {
 	return netip.Addr{}
 }
 
+// Global6 is the first IPv6 address that is not link-local and that skip does
+// not hold, or the zero Addr. Unicast adverts to peers named by such addresses
+// are sent from it.
+func (s State) Global6(skip func(netip.Addr) bool) netip.Addr {
+	for _, p := range s.Addrs {
+		if a := p.Addr(); a.Is6() && !a.IsLinkLocalUnicast() && (skip == nil || !skip(a)) {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
 // Has tells whether the interface carries the address, whatever its prefix length.
 func (s State) Has(a netip.Addr) bool {
 	for _, p := range s.Addrs {

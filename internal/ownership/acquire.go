@@ -18,45 +18,78 @@ import (
 // than none while the tenth is tried again.
 func (o *Owner) acquire(h *holding) []Event {
 	h.condition = active
-	start := o.deps.Now()
 	since := h.since
 	if since.IsZero() {
-		since = start
+		since = o.deps.Now()
 	}
-	var failures []error
-	missing := map[netip.Addr]bool{}
-	for _, p := range h.places {
-		out, err := o.add(h, p)
-		for _, a := range out.Failed {
-			missing[a] = true
-		}
-		failures = append(failures, err)
-	}
-	addressed := o.deps.Now()
-	if len(h.Routes) > 0 {
-		failures = append(failures, o.deps.Routes.AddRoutes(h.Routes))
-	}
-	routed := o.deps.Now()
-	var inPlace []netip.Addr
-	for _, p := range h.places {
-		addrs := p.list(func(a netip.Addr) bool { return !missing[a] })
-		inPlace = append(inPlace, addrs...)
-		failures = append(failures, o.announce(h, p, addrs))
+	var got taking
+	for _, batch := range h.batches() {
+		o.take(h, batch, &got)
 	}
 	done := o.deps.Now()
+	got.phases.Total = done.Sub(since)
 
 	h.schedule = announce.NewSchedule(h.Announce, done)
 	h.schedule.Due(done) // the first one has just been sent
 	h.answered = done
-	if err := errors.Join(failures...); err != nil {
-		return []Event{Failed{Name: h.Name, Op: "acquire", Err: err, InPlace: inPlace, Retry: h.retry.fail(done)}}
+	if err := errors.Join(got.failures...); err != nil {
+		return []Event{Failed{Name: h.Name, Op: "acquire", Err: err, InPlace: got.inPlace, Retry: h.retry.fail(done)}}
 	}
 	h.retry.reset()
-	phases := Phases{Address: addressed.Sub(start), Announce: done.Sub(routed), Total: done.Sub(since)}
-	if len(h.Routes) > 0 {
-		phases.Routes = routed.Sub(addressed)
+	return []Event{Acquired{Name: h.Name, Phases: got.phases, Addresses: len(got.inPlace)}}
+}
+
+// taking is how far an acquire has come.
+type taking struct {
+	phases   Phases
+	inPlace  []netip.Addr
+	failures []error
+}
+
+// take puts a batch in place and announces it.
+func (o *Owner) take(h *holding, batch []place, got *taking) {
+	start := o.deps.Now()
+	var missing []netip.Addr
+	for _, p := range batch {
+		out, err := o.add(h, p)
+		missing = append(missing, out.Failed...)
+		got.failures = append(got.failures, err)
 	}
-	return []Event{Acquired{Name: h.Name, Phases: phases, Addresses: len(inPlace)}}
+	addressed := o.deps.Now()
+	got.phases.Address += addressed.Sub(start)
+	if len(h.Routes) > 0 {
+		got.failures = append(got.failures, o.deps.Routes.AddRoutes(h.Routes))
+		got.phases.Routes += o.deps.Now().Sub(addressed)
+	}
+	routed := o.deps.Now()
+	for _, p := range batch {
+		addrs := p.list(func(a netip.Addr) bool { return !slices.Contains(missing, a) })
+		got.inPlace = append(got.inPlace, addrs...)
+		got.failures = append(got.failures, o.announce(h, p, addrs))
+	}
+	got.phases.Announce += o.deps.Now().Sub(routed)
+}
+
+// batchSize is how many addresses are put in place before they are announced. The
+// kernel takes longer for each address the more there are, a second for a
+// thousand of IPv6: the first ones need not wait for the last.
+const batchSize = 64
+
+// batches cuts the places up. An instance with routes is one batch: a route may
+// need any of the addresses.
+func (h *holding) batches() [][]place {
+	if len(h.Routes) > 0 {
+		return [][]place{h.places}
+	}
+	var out [][]place
+	for _, p := range h.places {
+		for addrs := range slices.Chunk(p.addrs, batchSize) {
+			part := p
+			part.addrs = addrs
+			out = append(out, []place{part})
+		}
+	}
+	return out
 }
 
 // add puts a place's addresses on its interface. A macvlan device that went with

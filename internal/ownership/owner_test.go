@@ -63,6 +63,44 @@ func TestAcquireOrder(t *testing.T) {
 	})
 }
 
+// The first of many addresses need not wait for the last.
+func TestManyAddressesAreTakenInBatches(t *testing.T) {
+	const batches = 3
+	var cidrs, want []string
+	for n := range batches * batchSize {
+		cidrs = append(cidrs, fmt.Sprintf("10.1.%d.%d/32", n/256, n%256))
+	}
+	for batch := range slices.Chunk(cidrs, batchSize) {
+		for _, op := range []string{"add", "announce"} {
+			for _, cidr := range batch {
+				want = append(want, op+" "+cidr)
+			}
+		}
+	}
+	k := newKernel("eth0")
+	run(t, k, []Instance{instance("a", cidrs...)}, func(t *testing.T, b *bench) {
+		k.takeLog()
+		b.Acquire("a", time.Now())
+		if got := only[Acquired](t, b.settle()); got.Addresses != len(cidrs) {
+			t.Errorf("%d addresses taken, want %d", got.Addresses, len(cidrs))
+		}
+		var got []string
+		for _, line := range k.takeLog() {
+			var op, iface, what string
+			if _, err := fmt.Sscan(line, &op, &iface, &what); err != nil {
+				t.Fatal(err)
+			}
+			if op == "announce" {
+				what += "/32"
+			}
+			got = append(got, op+" "+what)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("done (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestAnnouncementSchedule(t *testing.T) {
 	k := newKernel("eth0")
 	run(t, k, []Instance{instance("a", "10.0.0.9/32")}, func(t *testing.T, b *bench) {
@@ -280,8 +318,8 @@ func TestVirtualMAC(t *testing.T) {
 		only[Acquired](t, b.settle())
 		expectLog(
 			t, k,
-			"add vrrp4.51 10.0.0.9/32", "add eth1 10.8.0.9/32",
-			"announce vrrp4.51 10.0.0.9 00:00:5e:00:01:33 fe80::2", "announce eth1 10.8.0.9 02:00:00:00:00:03 fe80::3",
+			"add vrrp4.51 10.0.0.9/32", "announce vrrp4.51 10.0.0.9 00:00:5e:00:01:33 fe80::2",
+			"add eth1 10.8.0.9/32", "announce eth1 10.8.0.9 02:00:00:00:00:03 fe80::3",
 		)
 		// The parent goes, and the device with it; both come back.
 		k.unplug("eth0")

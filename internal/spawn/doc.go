@@ -1,9 +1,9 @@
 // Package spawn starts the daemon's child processes: health scripts and notify
 // commands.
 //
-// The daemon may run its threads under SCHED_RR so that adverts leave in
+// The daemon raises the priority of its threads so that adverts leave in
 // time. A child inherits the scheduling of the thread that forked it, and a
-// shell script with real-time priority could hold a CPU against the daemon
+// shell script at nice -20 could hold a CPU against the daemon
 // itself. Go forks on whichever thread the calling goroutine happens to be on,
 // so all forks are handed to one goroutine that is locked to its own thread,
 // and that thread is put back to SCHED_OTHER before each fork:

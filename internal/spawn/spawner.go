@@ -64,10 +64,10 @@ func (s *Spawner) loop() {
 
 func (s *Spawner) fork(cmd *exec.Cmd) error {
 	// Before each fork, not once: the daemon may have raised all threads since.
-	// Giving up real-time scheduling needs no privilege.
+	// Giving way to others needs no privilege.
 	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
 	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
-		return fmt.Errorf("leave real-time scheduling: %w", err)
+		return fmt.Errorf("return to ordinary scheduling: %w", err)
 	}
 	return cmd.Start()
 }

@@ -132,16 +132,28 @@ func (r *Router) Deadline() (time.Time, bool) {
 	return next, running
 }
 
-// Tick fires all timers that are due.
+// Tick fires all timers that are due, and with them adverts that are due within
+// a small part of their interval: 255 instances would otherwise wake the host for
+// each of theirs. The next advert is due when it would have been.
 func (r *Router) Tick(now time.Time) []Output {
 	var out []Output
 	for _, m := range r.members {
-		if at, ok := m.machine.Deadline(); ok && !now.Before(at) {
+		at, running := m.machine.Deadline()
+		if !running {
+			continue
+		}
+		switch early := at.Sub(now); {
+		case early <= 0:
 			out = append(out, r.step(now, m, Tick{})...)
+		case m.machine.advertising() && early <= m.Params.Interval/advertSlack:
+			out = append(out, r.step(at, m, Tick{})...)
 		}
 	}
 	return out
 }
+
+// advertSlack is the part of its interval by which an advert may come early.
+const advertSlack = 64
 
 // Receive takes a packet from the named interface to the instance it is meant
 // for. The error is a [Reject]; the name is empty when no instance was found.

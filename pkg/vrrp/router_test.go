@@ -3,6 +3,7 @@ package vrrp_test
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -212,5 +213,52 @@ func TestNames(t *testing.T) {
 	}
 	if got := vrrp.RejectTTL.Error(); got != "advertisement rejected: ttl" {
 		t.Errorf("error is %q", got)
+	}
+}
+
+// Adverts that are almost due go with those that are, and the next ones are due
+// when they would have been.
+func TestAdvertsGoTogether(t *testing.T) {
+	const interval = 64 * time.Millisecond
+	for _, tt := range []struct {
+		name  string
+		apart time.Duration
+		want  int
+	}{
+		{"a 64th of the interval apart", interval / 64, 2},
+		{"further apart", interval/64 + 1, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var instances []vrrp.Instance
+			for vrid := uint8(1); vrid <= 2; vrid++ {
+				instances = append(instances, vrrp.Instance{
+					Name: string('a' + rune(vrid)), Interface: "eth0",
+					Params: vrrp.Params{
+						Version: 3, VRID: vrid, Priority: vrrp.PriorityOwner, Interval: interval,
+						Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, vrid})},
+					},
+				})
+			}
+			r, err := vrrp.NewRouter(instances)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Unix(0, 0)
+			r.Step(start, instances[0].Name, vrrp.Start{})
+			r.Step(start.Add(tt.apart), instances[1].Name, vrrp.Start{})
+
+			now := start.Add(interval)
+			if out := r.Tick(now); len(out) != tt.want {
+				t.Errorf("%d adverts at the first deadline, want %d: %v", len(out), tt.want, out)
+			}
+			second, _ := r.Machine(instances[1].Name).Deadline()
+			want := start.Add(tt.apart + interval)
+			if tt.want == 2 {
+				want = want.Add(interval)
+			}
+			if !second.Equal(want) {
+				t.Errorf("the second one's next advert is due at %s, want %s", second, want)
+			}
+		})
 	}
 }

@@ -19,6 +19,9 @@ func (m *Machine) Deadline() (time.Time, bool) {
 	}
 }
 
+// advertising reports whether what is due next is an advert and nothing else.
+func (m *Machine) advertising() bool { return m.state == Active && !m.Leaving() }
+
 // advertise sends the current priority. The next one is due an interval after
 // this one was, so that a late step does not slow the cadence.
 func (m *Machine) advertise(now time.Time) []Action {
