@@ -1,0 +1,63 @@
+// Bench measures hafast beside what people run today, in network namespaces.
+//
+//	bench takeover [-rounds N] [-faults LIST] [-systems LIST] [-out DIR] [-write-docs]
+//	bench scale [-rounds N] [-vips LIST] [-instances N] [-window T] [-out DIR] [-write-docs]
+//
+// It needs root, haproxy, nginx, ethtool and keepalived; test/setup.sh installs them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+
+	"hafast/test/netns/takeover"
+)
+
+// errUsage is returned after the usage has been printed.
+var errUsage = errors.New("usage: bench takeover|scale [flags]; -h lists them")
+
+func main() {
+	takeover.ClientMain()
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run is main with its surroundings passed in.
+func run(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) == 0 {
+		return errUsage
+	}
+	switch args[0] {
+	case "takeover":
+		opts, err := parseTakeover(args[1:])
+		if err != nil {
+			return err
+		}
+		return benchTakeover(ctx, opts, out)
+	case "scale":
+		opts, err := parseScale(args[1:])
+		if err != nil {
+			return err
+		}
+		return benchScale(ctx, opts, out)
+	default:
+		return errUsage
+	}
+}

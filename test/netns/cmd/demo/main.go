@@ -1,0 +1,185 @@
+// Demo shows a haproxy pair failing over, on one machine: two hosts, a web server and
+// a client as network namespaces, everything that can happen to the active host
+// happening to it, and a live line of what the client sees meanwhile.
+//
+//	demo [-system NAME] [-faults LIST] [-out DIR]
+//
+// It needs root, haproxy, nginx and ethtool; test/setup.sh installs them. It leaves
+// nothing behind but the picture and the figures in DIR, and fails when a
+// takeover that should happen does not.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hafast/test/netns/figures"
+	"hafast/test/netns/lab"
+	"hafast/test/netns/takeover"
+)
+
+// errIncomplete is returned when a takeover did not happen.
+var errIncomplete = errors.New("not every fault was survived")
+
+func main() {
+	takeover.ClientMain()
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// run is main with its surroundings passed in.
+func run(ctx context.Context, args []string, out *os.File) error {
+	fs := flag.NewFlagSet("demo", flag.ContinueOnError)
+	name := fs.String("system", "hafast", "system to show: "+strings.Join(lab.SystemNames(), ", "))
+	list := fs.String("faults", "", "faults to show, separated by commas; all if empty")
+	dir := fs.String("out", "bench/out", "directory for demo.json and demo.svg")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	system, err := lab.NewSystem(*name)
+	if err != nil {
+		return err
+	}
+	faults := takeover.Faults()
+	if *list != "" {
+		faults = nil
+		for word := range strings.SplitSeq(*list, ",") {
+			fault, err := takeover.ParseFault(word)
+			if err != nil {
+				return err
+			}
+			faults = append(faults, fault)
+		}
+	}
+	report, err := show(ctx, system, faults, newScreen(out))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	rows := takeover.Rows(report.Results)
+	if err := takeover.NewTable(rows).WriteText(out); err != nil {
+		return err
+	}
+	if err := figures.WriteJSON(filepath.Join(*dir, "demo.json"), report); err != nil {
+		return err
+	}
+	picture := filepath.Join(*dir, "demo.svg")
+	if err := takeover.WritePicture(picture, report.Results); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "\npicture:", picture)
+	if len(report.Errors) > 0 {
+		return fmt.Errorf("%w: %s", errIncomplete, strings.Join(report.Errors, "; "))
+	}
+	return nil
+}
+
+// show runs the faults one by one under load. What goes wrong with one is
+// put in the report, and the next one is shown.
+func show(ctx context.Context, system lab.System, faults []takeover.Fault, screen *screen) (_ *takeover.Report, err error) {
+	l, err := lab.New(ctx, lab.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("build the lab: %w", err)
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+
+	a, b := l.Pair()
+	screen.print("Two hosts with haproxy, %s (%s) and %s (%s), share the address %s by %s.",
+		a.Name, a.Addr, b.Name, b.Addr, lab.VIP, system.Name())
+	screen.print("A client opens a fresh HTTP connection every millisecond and holds 100 through haproxy.")
+
+	report := &takeover.Report{
+		Date:    time.Now(),
+		Command: "make demo",
+		Rounds:  1,
+		Machine: figures.ThisMachine(ctx, []lab.System{system}),
+	}
+	runner := takeover.Runner{
+		Lab:    l,
+		Before: 1500 * time.Millisecond,
+		After:  2500 * time.Millisecond,
+		Spread: time.Second,
+		// Whoever watches would rather see a failure than wait for it.
+		Patience: 12 * time.Second,
+		Observe:  screen.view,
+	}
+	for i, fault := range faults {
+		screen.print("")
+		screen.print("%d/%d %s: %s", i+1, len(faults), fault, describe(fault, a.Name))
+		if !fault.AppliesTo(system) {
+			screen.print("  %s has no such thing", system.Name())
+			continue
+		}
+		result, err := runner.Run(ctx, system, fault)
+		screen.endLine()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil {
+			screen.print("  error: %v", err)
+			report.Errors = append(report.Errors, err.Error())
+			continue
+		}
+		screen.print("  %s", verdict(result, b.Name))
+		report.Results = append(report.Results, result)
+		if !result.TakenOver || !result.Recovered {
+			report.Errors = append(report.Errors, string(fault)+": no takeover")
+		}
+	}
+	return report, nil
+}
+
+// describe says what is about to happen.
+func describe(fault takeover.Fault, host string) string {
+	switch fault {
+	case takeover.HostDeath:
+		return host + " falls silent; nothing tells the others"
+	case takeover.LinkDown:
+		return "the network interface of " + host + " goes down"
+	case takeover.HAProxyKill:
+		return "haproxy on " + host + " gets a kill -9"
+	case takeover.DaemonKill:
+		return "the fail-over daemon on " + host + " gets a kill -9, haproxy lives on"
+	case takeover.PlannedStop:
+		return "the fail-over daemon on " + host + " is stopped for maintenance"
+	case takeover.Drain:
+		return "the operator drains " + host
+	default:
+		return string(fault)
+	}
+}
+
+// verdict is a case in a sentence.
+func verdict(r takeover.Result, standby string) string {
+	if !r.TakenOver {
+		return standby + " never took over"
+	}
+	text := fmt.Sprintf("%s had the VIP after %.1f ms; ", standby, r.TakeoverMS)
+	switch {
+	case !r.Recovered:
+		text += "the client was not served again"
+	case r.Failed == 0:
+		text += fmt.Sprintf("none of %d fresh connections failed", r.Attempts)
+	default:
+		text += fmt.Sprintf("%d of %d fresh connections failed, over %.1f ms", r.Failed, r.Attempts, r.OutageMS)
+	}
+	hosts := "hosts answer"
+	if r.Responders == 1 {
+		hosts = "host answers"
+	}
+	return text + fmt.Sprintf("; %d of %d held ones live; %d %s for the VIP", r.Survivors, r.Held, r.Responders, hosts)
+}

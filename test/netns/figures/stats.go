@@ -1,0 +1,32 @@
+package figures
+
+import (
+	"math"
+	"slices"
+)
+
+// Stats sums up a sample.
+type Stats struct {
+	N                     int
+	Min, Median, P90, Max float64
+}
+
+// Summarise computes the statistics of a sample in any order; all are NaN
+// for an empty one.
+func Summarise(sample []float64) Stats {
+	if len(sample) == 0 {
+		nan := math.NaN()
+		return Stats{Min: nan, Median: nan, P90: nan, Max: nan}
+	}
+	s := slices.Sorted(slices.Values(sample))
+	return Stats{N: len(s), Min: s[0], Median: quantile(s, 0.5), P90: quantile(s, 0.9), Max: s[len(s)-1]}
+}
+
+// quantile interpolates linearly between the two nearest of a sorted sample
+// (Hyndman and Fan's type 7, the default of R and NumPy).
+func quantile(sorted []float64, q float64) float64 {
+	pos := q * float64(len(sorted)-1)
+	below := int(math.Floor(pos))
+	above := min(below+1, len(sorted)-1)
+	return sorted[below] + (pos-float64(below))*(sorted[above]-sorted[below])
+}

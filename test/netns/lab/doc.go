@@ -1,0 +1,29 @@
+// Package lab builds a small network out of namespaces: two hosts with a real
+// haproxy each, a web server behind them and a client in front, all on one
+// switch. Tests, the benchmark and the demo run daemons in it and break things.
+//
+//	 client .200          haa .166            hab .167            web .154
+//	+----------+       +-----------+       +-----------+       +-----------+
+//	|          |       |  haproxy  |       |  haproxy  |       |   nginx   |
+//	|          |       |  daemon   |       |  daemon   |       |   echo    |
+//	|   eth0   |       |   eth0    |       |   eth0    |       |   eth0    |
+//	+----+-----+       +-----+-----+       +-----+-----+       +-----+-----+
+//	     | client            | haa               | hab               | web
+//	+----+-------------------+-------------------+-------------------+-----+
+//	|                   switch: bridge br0, no STP                         |
+//	+----------------------------------------------------------------------+
+//	        10.224.147.0/24   fd00:147::/64   VIP .208 and ::208
+//
+// Each host is a network namespace and nothing more. Processes of all hosts share
+// the machine's pids and files, so every host has a directory of its own for
+// pidfiles, sockets, state and logs, and a process is only ever signalled by
+// the pid the lab started it under.
+//
+// Names hold the pid of the process that built the lab. [Lab.Close] removes all
+// that [New] made; what a killed process left behind is removed by the next
+// New, or by [Reap].
+//
+// Sysctls are set inside the lab's namespaces only. Processes enter them with
+// nsenter and not with `ip netns exec`, which would hide the bpf file system
+// behind a fresh /sys.
+package lab

@@ -1,0 +1,38 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// pollInterval is how often conditions are looked at.
+const pollInterval = 10 * time.Millisecond
+
+// Eventually waits until cond holds. The error names what was waited for when
+// ctx ends first.
+func Eventually(ctx context.Context, what string, cond func() bool) error {
+	return Steadily(ctx, what, 0, cond)
+}
+
+// Steadily waits until cond has held without a break for so long.
+func Steadily(ctx context.Context, what string, hold time.Duration, cond func() bool) error {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	var since time.Time
+	for {
+		switch now := time.Now(); {
+		case !cond():
+			since = time.Time{}
+		case since.IsZero() && hold > 0:
+			since = now
+		case hold == 0 || now.Sub(since) >= hold:
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package takeover
+
+import (
+	"bytes"
+	"fmt"
+
+	"hafast/test/netns/figures"
+)
+
+// sectionName is that of the section of a document that WriteDocs owns.
+const sectionName = "takeover"
+
+// WriteDocs replaces the report's section in the Markdown file at path. Picture
+// is the path of the picture relative to the file, empty for none.
+func (r *Report) WriteDocs(path, picture string) error {
+	section, err := r.section(picture)
+	if err != nil {
+		return err
+	}
+	return figures.WriteSection(path, sectionName, section)
+}
+
+// section is the Markdown text of the report.
+func (r *Report) section(picture string) (string, error) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "## Takeover\n\n")
+	fmt.Fprintf(&b, "A client opens a fresh HTTP connection to the VIP every millisecond and holds TCP "+
+		"connections through haproxy while something happens to the active host. The outage lasts from the start "+
+		"of the first attempt that fails (is not answered in full within %d ms) to the start of the first one "+
+		"after the last failure. Figures of %d rounds, the systems in turn in one run; ranges are the least and "+
+		"the most of a round. The last column counts the hosts that answer ARP for the VIP afterwards: more "+
+		"than one is a split brain.\n\n", AttemptTimeout.Milliseconds(), r.Rounds)
+	if err := NewTable(Rows(r.Results)).WriteMarkdown(&b); err != nil {
+		return "", err
+	}
+	if picture != "" {
+		fmt.Fprintf(&b, "\n![Outages by fault and system](%s)\n", picture)
+	}
+	fmt.Fprintf(&b, "\nMeasured %s on %s.\n", r.Date.Format("2006-01-02"), r.Machine)
+	fmt.Fprintf(&b, "\nTo reproduce: `%s`\n", r.Command)
+	return b.String(), nil
+}

@@ -1,0 +1,13 @@
+package takeover_test
+
+import (
+	"os"
+	"testing"
+
+	"hafast/test/netns/takeover"
+)
+
+func TestMain(m *testing.M) {
+	takeover.ClientMain()
+	os.Exit(m.Run())
+}
