@@ -182,6 +182,7 @@ func TestWatchReportsRivals(t *testing.T) {
 	// An interface that goes down and up does not end the watch.
 	nstest.Down(t, "eth0")
 	nstest.Up(t, "eth0")
+	nstest.Operational(t, "eth0", "peer0")
 	send("10.0.0.9", peer0.MAC)
 	expect("10.0.0.9", "arp", peer0.MAC)
 

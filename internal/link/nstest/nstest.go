@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -46,6 +47,25 @@ func Veth(t testing.TB, a, b string) {
 	must(t, "create veth", netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: b}))
 	Up(t, a)
 	Up(t, b)
+	Operational(t, a, b)
+}
+
+// Operational waits until the interfaces can carry frames: after they were set up,
+// the kernel sees to that in its own time.
+func Operational(t testing.TB, names ...string) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for _, name := range names {
+		for Link(t, name).Attrs().OperState != netlink.OperUp {
+			select {
+			case <-tick.C:
+			case <-deadline:
+				t.Fatalf("%s does not become operational", name)
+			}
+		}
+	}
 }
 
 // Up sets an interface up.
