@@ -239,12 +239,13 @@ func TestRun(t *testing.T) {
 		{
 			name: "no privileges",
 			host: func(h *fakeHost) {
-				h.missing = map[int]bool{unix.CAP_NET_ADMIN: true, unix.CAP_NET_RAW: true, unix.CAP_SYS_NICE: true}
+				h.missing = map[int]bool{unix.CAP_NET_ADMIN: true, unix.CAP_NET_RAW: true, unix.CAP_SYS_NICE: true, unix.CAP_IPC_LOCK: true}
 			},
 			want: []string{
 				"f:1: CAP_NET_ADMIN is missing: addresses cannot be moved; run as root, or give the service that capability (AmbientCapabilities= of systemd)",
 				"f:1: CAP_NET_RAW is missing: adverts can be neither sent nor heard; run as root, or give the service that capability (AmbientCapabilities= of systemd)",
 				"warning f:1: CAP_SYS_NICE is missing: the daemon cannot go before other processes; run as root, or set nice: 0",
+				"warning f:1: CAP_IPC_LOCK is missing: a takeover may have to wait for the disk; run as root, or give the service that capability (AmbientCapabilities= of systemd)",
 			},
 		},
 		{

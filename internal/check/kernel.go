@@ -50,29 +50,30 @@ func parseRelease(release string) (major, minor int, ok bool) {
 }
 
 func (c *checker) privileges() {
+	const grant = "run as root, or give the service that capability (AmbientCapabilities= of systemd)"
 	for _, need := range []struct {
-		capability  int
-		name, what  string
-		warningOnly bool
+		capability int
+		name, what string
+		mend       string
+		warning    bool
+		unneeded   bool
 	}{
-		{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "addresses cannot be moved", false},
-		{unix.CAP_NET_RAW, "CAP_NET_RAW", "adverts can be neither sent nor heard", false},
-		{unix.CAP_SYS_NICE, "CAP_SYS_NICE", "the daemon cannot go before other processes", true},
+		{capability: unix.CAP_NET_ADMIN, name: "CAP_NET_ADMIN", what: "addresses cannot be moved", mend: grant},
+		{capability: unix.CAP_NET_RAW, name: "CAP_NET_RAW", what: "adverts can be neither sent nor heard", mend: grant},
+		{
+			capability: unix.CAP_SYS_NICE, name: "CAP_SYS_NICE", what: "the daemon cannot go before other processes",
+			mend: "run as root, or set nice: 0", warning: true, unneeded: c.cfg.Nice >= 0,
+		},
+		{capability: unix.CAP_IPC_LOCK, name: "CAP_IPC_LOCK", what: "a takeover may have to wait for the disk", mend: grant, warning: true},
 	} {
 		has, err := c.env.Capable(need.capability)
 		if err != nil {
 			c.warning("", fmt.Sprintf("capabilities cannot be read: %v", err), "run hafast check as root")
 			return
 		}
-		if has || (need.warningOnly && c.cfg.Nice >= 0) {
-			continue
+		if !has && !need.unneeded {
+			c.add("", fmt.Sprintf("%s is missing: %s", need.name, need.what), need.mend, need.warning)
 		}
-		text := fmt.Sprintf("%s is missing: %s", need.name, need.what)
-		if need.warningOnly {
-			c.warning("nice", text, "run as root, or set nice: 0")
-			continue
-		}
-		c.problem("", text, "run as root, or give the service that capability (AmbientCapabilities= of systemd)")
 	}
 }
 

@@ -44,12 +44,17 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, opts.LogOutput)
+	output := newPatientWriter(opts.LogOutput)
+	defer output.Close()
+	log := newLogger(cfg.Log, output)
 	for _, p := range cfg.Unused {
 		log.Warn("key has no effect in this version", "key", p.Key, "file", p.File, "line", p.Line)
 	}
 	if err := os.MkdirAll(cfg.StateDir, 0o755); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
+	}
+	if err := lockMemory(); err != nil {
+		log.Warn("a takeover may have to wait for the disk; run as root or with CAP_IPC_LOCK", "error", err)
 	}
 	if err := renice(cfg.Nice); err != nil {
 		log.Warn("a busy host may delay adverts; run as root or with CAP_SYS_NICE, or set nice: 0", "nice", cfg.Nice, "error", err)
@@ -59,17 +64,6 @@ func Run(ctx context.Context, opts Options) error {
 		return errors.Join(err, h.close())
 	}
 	return errors.Join(h.serve(ctx, opts), h.close())
-}
-
-func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
-	var level slog.Level
-	// The configuration knows only slog's own names.
-	_ = level.UnmarshalText([]byte(cfg.Level))
-	options := &slog.HandlerOptions{Level: level}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // host holds the adapters of a daemon.

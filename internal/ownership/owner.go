@@ -194,8 +194,7 @@ func (o *Owner) takeChanges() map[string]link.Change {
 func (o *Owner) carryOut(name string, n order) []Event {
 	h := o.holdings[name]
 	if h == nil {
-		o.deps.Log.Warn("order for an unknown instance", "instance", name)
-		return nil
+		return nil // a reload has come first, and taken down what it had
 	}
 	var events []Event
 	switch n.want {

@@ -1,0 +1,80 @@
+package daemon
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"hafast/internal/config"
+)
+
+// logQueue is how many lines may wait for whoever reads the log.
+const logQueue = 1024
+
+func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	// The configuration knows only slog's own names.
+	_ = level.UnmarshalText([]byte(cfg.Level))
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// patientWriter writes behind its callers' backs: a disk or a journal that is
+// busy for half a second must not hold up adverts for as long. A line that finds
+// the queue full is lost, and how many were is written once there is room.
+type patientWriter struct {
+	to    io.Writer
+	lines chan []byte
+	done  chan struct{}
+
+	mu     sync.Mutex
+	lost   int
+	closed bool
+}
+
+func newPatientWriter(to io.Writer) *patientWriter {
+	w := &patientWriter{to: to, lines: make(chan []byte, logQueue), done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		for line := range w.lines {
+			// There is nobody left to tell of a log that cannot be written.
+			_, _ = w.to.Write(line)
+		}
+	}()
+	return w
+}
+
+// Write takes one line, never waits and never fails.
+func (w *patientWriter) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return len(line), nil
+	}
+	text := append([]byte(nil), line...)
+	if w.lost > 0 {
+		text = append(fmt.Appendf(nil, "(%d lines of the log were lost)\n", w.lost), text...)
+	}
+	select {
+	case w.lines <- text:
+		w.lost = 0
+	default:
+		w.lost++
+	}
+	return len(line), nil
+}
+
+// Close waits until what is queued has been written.
+func (w *patientWriter) Close() {
+	w.mu.Lock()
+	if !w.closed {
+		w.closed = true
+		close(w.lines)
+	}
+	w.mu.Unlock()
+	<-w.done
+}
