@@ -6,6 +6,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 3s
 ROUNDS  ?= 10
+BENCHFLAGS ?=
 
 export CGO_ENABLED ?= 0
 
@@ -52,13 +53,13 @@ bench: bench-takeover bench-scale ## measure, beside keepalived
 bench-takeover: ## outage of fresh and held connections at every fault (about 25 minutes)
 	./test/setup.sh bench
 	$(MAKE) build
-	$(GO) run ./test/netns/cmd/bench takeover -rounds $(ROUNDS)
+	$(GO) run ./test/netns/cmd/bench takeover -rounds $(ROUNDS) $(BENCHFLAGS)
 
 .PHONY: bench-scale
 bench-scale: ## promotion by number of VIPs, CPU and memory, 255 instances (about 3 minutes)
 	./test/setup.sh bench
 	$(MAKE) build
-	$(GO) run ./test/netns/cmd/bench scale
+	$(GO) run ./test/netns/cmd/bench scale $(BENCHFLAGS)
 
 .PHONY: clean
 clean: ## remove what was built

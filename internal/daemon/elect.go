@@ -97,11 +97,6 @@ func (l *loop) changed(now time.Time, in *instance, c vrrp.Changed) {
 		Kind: "transition", Instance: in.Name, From: c.From.String(), To: c.To.String(), Cause: l.explain(in, c),
 	})
 	l.exposed = true
-	if c.From == vrrp.Init && c.To == vrrp.Backup {
-		// There is nothing to give up. It tells the owner that the VIPs, should
-		// anybody add them to the interface, do not belong there.
-		l.owner.Release(in.Name)
-	}
 	l.tell(notify.Instance, in.Name, c.From, c.To, in.effective, in.Notify)
 	l.tellGroup(in)
 }

@@ -211,10 +211,8 @@ func (l *loop) tick(now time.Time) {
 	late := now.Sub(due)
 	if late > pauseSlack && !l.settled {
 		l.settled = true
+		l.set(now.Add(settleTime))
 		l.armed = due // so that arm leaves the timer alone
-		if err := l.timer.Reset(now.Add(settleTime)); err != nil {
-			l.log.Error("cannot set the timer", "error", err)
-		}
 		return
 	}
 	l.settled = false
@@ -232,7 +230,8 @@ func (l *loop) start(now time.Time) {
 func (l *loop) begin(now time.Time) {
 	for _, in := range l.instances {
 		if l.router.State(in.Name) == vrrp.Init {
-			// Until told, the owner leaves alone what others do with the addresses.
+			// There is nothing to give up. It tells the owner that the VIPs, should
+			// anybody add them to the interface, do not belong there.
 			l.owner.Release(in.Name)
 		}
 		l.inspect(now, in)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -123,7 +124,7 @@ func (h *Host) Reset() error {
 		}
 		return nil
 	}))
-	errs = append(errs, h.LinkUp(), h.Revive(), h.FlushNeighbours())
+	errs = append(errs, os.RemoveAll(h.Path(stateDir)), h.LinkUp(), h.Revive(), h.FlushNeighbours())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("reset %s: %w", h.Name, err)
 	}

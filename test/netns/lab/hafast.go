@@ -71,7 +71,10 @@ func (f *Hafast) Socket(h *Host) string { return h.Path("hafast.sock") }
 func (f *Hafast) ConfigPath(h *Host) string { return h.Path("hafast.yaml") }
 
 // StateDir is the state directory of the host's daemon.
-func (f *Hafast) StateDir(h *Host) string { return h.Path("state") }
+func (f *Hafast) StateDir(h *Host) string { return h.Path(stateDir) }
+
+// stateDir is gone after a Reset, as a tmpfs is after a reboot.
+const stateDir = "state"
 
 // WriteConfig writes the configuration that Start uses.
 func (f *Hafast) WriteConfig(h *Host) error {
