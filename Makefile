@@ -50,7 +50,7 @@ lint: ## gofumpt, go vet, staticcheck, shellcheck; go.mod and go.sum tidy
 bench: bench-takeover bench-scale ## measure, beside keepalived
 
 .PHONY: bench-takeover
-bench-takeover: ## outage of fresh and held connections at every fault (about 25 minutes)
+bench-takeover: ## outage of fresh and held connections at every fault (about 15 minutes)
 	./test/setup.sh bench
 	$(MAKE) build
 	$(GO) run ./test/netns/cmd/bench takeover -rounds $(ROUNDS) $(BENCHFLAGS)
