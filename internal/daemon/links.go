@@ -32,6 +32,9 @@ func (l *loop) linkChanged(now time.Time, c link.Change) {
 // have come or gone.
 func (l *loop) inspect(now time.Time, in *instance) {
 	source, fault := in.condition(l.links, l.isVIP)
+	if fault == "" {
+		fault = l.wires.trouble(in)
+	}
 	if source != in.source && source.IsValid() {
 		in.source = source
 		l.perform(now, l.router.Step(now, in.Name, vrrp.SetSource{Addr: source}))

@@ -49,6 +49,9 @@ type (
 // wires sends adverts.
 type wires interface {
 	send(in *instance, b []byte, dst netip.Addr) error
+	// trouble says why the instance's adverts cannot be received, empty when
+	// they can: a host that is deaf must not take over.
+	trouble(in *instance) string
 	// follow opens, reopens or closes what an interface's change asks for.
 	follow(instances []*instance, links map[string]link.State)
 }

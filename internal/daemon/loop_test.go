@@ -283,12 +283,21 @@ func TestRivalClaims(t *testing.T) {
 
 		// The successor's announcement may be read before its advert.
 		a.on(func(now time.Time) { a.drain(now, true) })
+		pass(skewB - time.Millisecond)
 		a.events <- claim
 		pass(100 * time.Millisecond)
 		if announced(a) != 1 || announced(b) != 0 {
 			t.Error("the successor's announcement was answered")
 		}
 		a.on(func(now time.Time) { a.drain(now, false) })
+		pass(100 * time.Millisecond)
+		w.expect(vrrp.Active, vrrp.Backup)
+		before := announced(a)
+		a.events <- claim
+		pass(100 * time.Millisecond)
+		if n := announced(a) - before; n != 1 {
+			t.Errorf("announced %d times for a claim to the address that is ours again, want once", n)
+		}
 	})
 }
 

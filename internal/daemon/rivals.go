@@ -53,8 +53,8 @@ type claimStands struct{ announce.Claim }
 
 // rivalClaimed takes note of another host's claim to an address that is ours.
 func (l *loop) rivalClaimed(c announce.Claim) {
-	in := l.defender(c.Addr)
-	if in == nil {
+	in := l.holder(c.Addr)
+	if in == nil || l.router.State(in.Name) != vrrp.Active {
 		return
 	}
 	l.metrics.RivalClaim(in.Name, c.Kind)
@@ -67,13 +67,14 @@ func (l *loop) rivalClaimed(c announce.Claim) {
 
 // claimStands answers a claim, if the address is still ours.
 func (l *loop) claimStands(now time.Time, c announce.Claim) {
-	in := l.defender(c.Addr)
+	in := l.holder(c.Addr)
 	if in == nil {
 		return
 	}
 	in.accused = false
-	if l.router.Machine(in.Name).Priority() == vrrp.PriorityStop {
-		return // resigning: whoever claims it is welcome
+	machine := l.router.Machine(in.Name)
+	if machine.State() != vrrp.Active || machine.Priority() == vrrp.PriorityStop {
+		return // gone, or resigning: whoever claims it is welcome
 	}
 	l.owner.Reannounce(in.Name)
 	if held, ok := l.quiet.pass(now, "rival "+in.Name); ok {
@@ -85,10 +86,10 @@ func (l *loop) claimStands(now time.Time, c announce.Claim) {
 	}
 }
 
-// defender is the instance that is Active for the address; nil if there is none.
-func (l *loop) defender(addr netip.Addr) *instance {
+// holder is the instance whose VIP the address is; nil if there is none.
+func (l *loop) holder(addr netip.Addr) *instance {
 	for _, in := range l.instances {
-		if in.has(addr) && l.router.State(in.Name) == vrrp.Active {
+		if in.has(addr) {
 			return in
 		}
 	}

@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 
 	"hafast/internal/advert"
@@ -24,10 +26,12 @@ type advertWires struct {
 	post  func(context.Context, event)
 	log   *slog.Logger
 	conns map[wireKey]*advert.Conn
+	// failures say why there is no socket where there should be one.
+	failures map[wireKey]error
 }
 
 func newAdvertWires(ctx context.Context, post func(context.Context, event), log *slog.Logger) *advertWires {
-	return &advertWires{ctx: ctx, post: post, log: log, conns: make(map[wireKey]*advert.Conn)}
+	return &advertWires{ctx: ctx, post: post, log: log, conns: make(map[wireKey]*advert.Conn), failures: make(map[wireKey]error)}
 }
 
 func (w *advertWires) send(in *instance, b []byte, dst netip.Addr) error {
@@ -39,6 +43,13 @@ func (w *advertWires) send(in *instance, b []byte, dst netip.Addr) error {
 		return conn.SendFrom(*mac, b, in.source, dst)
 	}
 	return conn.Send(b, in.source, dst)
+}
+
+func (w *advertWires) trouble(in *instance) string {
+	if err := w.failures[wireKey{in.Interface, in.ipv6()}]; err != nil {
+		return "adverts cannot be received: " + err.Error()
+	}
+	return ""
 }
 
 // follow has a socket open on exactly those interfaces that are used and exist.
@@ -63,14 +74,15 @@ func (w *advertWires) follow(instances []*instance, links map[string]link.State)
 func (w *advertWires) open(key wireKey) {
 	conn, err := advert.Open(key.iface, key.ipv6)
 	if err != nil {
-		w.log.Error("cannot receive adverts", "error", err)
+		w.failures[key] = err
 		return
 	}
+	delete(w.failures, key)
 	w.conns[key] = conn
 	go func() {
 		err := conn.Run(w.ctx, func(p vrrp.Packet) { w.post(w.ctx, packetArrived{key.iface, p}) })
-		if err != nil {
-			w.log.Debug("advert socket closed", "error", err)
+		if err != nil && !errors.Is(err, net.ErrClosed) {
+			w.log.Error("adverts are no longer received", "error", err)
 		}
 	}()
 }

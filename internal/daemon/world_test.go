@@ -189,6 +189,8 @@ func (x testWires) send(in *instance, b []byte, dst netip.Addr) error {
 	return nil
 }
 
+func (testWires) trouble(*instance) string { return "" }
+
 func (testWires) follow([]*instance, map[string]link.State) {}
 
 type testOwner struct{ h *testHost }
