@@ -35,7 +35,8 @@ keepalived keepalived
 gcc gcc
 gcc libc6-dev
 git git
-tcpdump tcpdump
+ping iputils-ping
+nft nftables
 shellcheck shellcheck
 promtool prometheus
 "
