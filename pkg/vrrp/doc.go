@@ -27,4 +27,6 @@
 // One that yields to a better Active sends its advertisement once more, so that
 // the other announces the addresses again if the two were cut off from each
 // other. Priority 0 that is repeated does not start a Backup's skew anew.
+// An advertisement may be sent up to a 64th of its interval early, together with
+// one that is due.
 package vrrp
