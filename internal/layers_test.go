@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"internal/keepalived":  {"internal/config"},
 	"internal/advert":      {"pkg/vrrp"},
 	"internal/link":        {"internal/config"},
+	"internal/eventually":  {}, // for tests
 	"internal/link/nstest": {}, // for tests
 	"internal/announce":    {"internal/config"},
 	"internal/health":      {"internal/config", "internal/spawn"},

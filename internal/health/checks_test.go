@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hafast/internal/config"
+	"hafast/internal/eventually"
 )
 
 func TestStreak(t *testing.T) {
@@ -103,7 +104,7 @@ func TestScriptNeverRunsTwiceAtOnce(t *testing.T) {
 		Interval: time.Millisecond,
 	}))
 	w.want(true, "exit status 0")
-	eventually(t, "ten runs", func() bool {
+	eventually.True(t, "ten runs", func() bool {
 		b, err := os.ReadFile(count)
 		return err == nil && len(b) >= 10
 	})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hafast/internal/config"
+	"hafast/internal/eventually"
 )
 
 // realHAProxy is an installed haproxy with a configuration of its own.
@@ -85,7 +86,7 @@ func (r *realHAProxy) run(args ...string) {
 		r.t.Fatalf("%v: %v", cmd.Args, err)
 	}
 	// A master writes it after the foreground process has gone.
-	eventually(r.t, "haproxy writes its pidfile", func() bool { return r.pid() != 0 })
+	eventually.True(r.t, "haproxy writes its pidfile", func() bool { return r.pid() != 0 })
 }
 
 func (r *realHAProxy) pid() int {
@@ -139,7 +140,7 @@ func TestRealHAProxySoftReload(t *testing.T) {
 		old := r.pid()
 		r.run("-sf", fmt.Sprint(old))
 		w.upUntil(fmt.Sprintf("reloaded, pid %d -> %d", old, r.pid()))
-		eventually(t, "the old process ends", func() bool {
+		eventually.True(t, "the old process ends", func() bool {
 			st, err := readStat(old)
 			return err != nil || st.zombie()
 		})
@@ -154,7 +155,7 @@ func TestRealHAProxyMasterWorker(t *testing.T) {
 	w.want(true, "running")
 	master := r.pid()
 	for range 5 {
-		eventually(t, "the master has a worker", func() bool { return r.worker() != 0 && isSettled(master) })
+		eventually.True(t, "the master has a worker", func() bool { return r.worker() != 0 && isSettled(master) })
 		old := r.worker()
 		r.kill(master, syscall.SIGUSR2)
 		w.upUntil(fmt.Sprintf("(worker %d) -> %d (worker", old, master))
@@ -164,7 +165,7 @@ func TestRealHAProxyMasterWorker(t *testing.T) {
 	}
 	w.silent()
 
-	eventually(t, "the master has settled", func() bool { return r.worker() != 0 && isSettled(master) })
+	eventually.True(t, "the master has settled", func() bool { return r.worker() != 0 && isSettled(master) })
 	worker, start := r.worker(), time.Now()
 	r.kill(worker, syscall.SIGKILL)
 	w.want(false, fmt.Sprintf("worker killed by signal 9, pid %d", worker))

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"hafast/internal/config"
+	"hafast/internal/eventually"
 	"hafast/internal/spawn"
 )
 
@@ -94,20 +95,6 @@ func (w *watched) silent() {
 	}
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 // fake is a process that bears a chosen command name and sleeps.
 type fake struct {
 	t    *testing.T
@@ -128,7 +115,7 @@ func startFake(t *testing.T, name string) *fake {
 	f := &fake{t: t, cmd: exec.Command(path, "1000")}
 	// A fork elsewhere in this test binary may still hold the file open for
 	// writing, between its fork and its exec.
-	eventually(t, "start "+name, func() bool {
+	eventually.True(t, "start "+name, func() bool {
 		err := f.cmd.Start()
 		if errors.Is(err, syscall.ETXTBSY) {
 			f.cmd = exec.Command(path, "1000")
@@ -144,7 +131,7 @@ func startFake(t *testing.T, name string) *fake {
 		f.reap()
 	})
 	// Start returns in the middle of execve(2), a little before the new name.
-	eventually(t, "the process bears its name", func() bool {
+	eventually.True(t, "the process bears its name", func() bool {
 		comm, err := readComm(f.pid())
 		return err == nil && comm == name[:min(len(name), maxComm)]
 	})

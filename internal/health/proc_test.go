@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"hafast/internal/eventually"
 )
 
 func TestExitStatusOfAProcessThatIsNotReaped(t *testing.T) {
@@ -74,7 +76,7 @@ func TestProcWithoutPidfd(t *testing.T) {
 func TestOpenProcOfNobody(t *testing.T) {
 	f := startFake(t, "haproxy")
 	f.signal(syscall.SIGKILL)
-	eventually(t, "a zombie is no process", func() bool {
+	eventually.True(t, "a zombie is no process", func() bool {
 		p, err := openProc(f.pid())
 		if err == nil {
 			p.close()

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"hafast/internal/eventually"
 	"hafast/internal/spawn"
 )
 
@@ -54,20 +55,6 @@ func read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		case <-tick.C:
-		}
-	}
 }
 
 func script(t *testing.T, text string) string {
@@ -179,7 +166,7 @@ func TestStopCommandsAreRunAtShutdown(t *testing.T) {
 		Kind: Instance, Name: "VI_1", State: Backup,
 		Any: "touch " + started + "; until test -e " + release + "; do /bin/sleep 0.01; done; true",
 	})
-	eventually(t, "the first command runs", func() bool { _, err := os.Stat(started); return err == nil })
+	eventually.True(t, "the first command runs", func() bool { _, err := os.Stat(started); return err == nil })
 	r.Notify(Notification{Kind: Instance, Name: "VI_1", State: Stop, Any: "touch " + release + "; #"})
 	// STOP of another key sets the first command free, while Run is ending.
 	r.Notify(Notification{Kind: Instance, Name: "VI_2", State: Stop, Any: "echo $3 > " + out + "; touch " + release + "; #"})

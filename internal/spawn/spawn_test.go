@@ -14,6 +14,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/eventually"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -141,7 +143,7 @@ func TestRunStopsTheWholeGroup(t *testing.T) {
 				t.Fatal(err)
 			}
 			var child string
-			eventually(t, "the grandchild's pid", func() bool {
+			eventually.True(t, "the grandchild's pid", func() bool {
 				b, _ := os.ReadFile(pidfile)
 				child = strings.TrimSpace(string(b))
 				return strings.HasSuffix(string(b), "\n")
@@ -150,7 +152,7 @@ func TestRunStopsTheWholeGroup(t *testing.T) {
 			if p.Result().OK() {
 				t.Errorf("result = %+v", p.Result())
 			}
-			eventually(t, "the grandchild is gone", func() bool {
+			eventually.True(t, "the grandchild is gone", func() bool {
 				b, err := os.ReadFile("/proc/" + child + "/stat")
 				return err != nil || strings.Contains(string(b), ") Z ")
 			})
@@ -166,20 +168,6 @@ func TestRunStopsTheWholeGroup(t *testing.T) {
 				t.Errorf("Run = %v, want %v", err, tc.want)
 			}
 		})
-	}
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		case <-tick.C:
-		}
 	}
 }
 

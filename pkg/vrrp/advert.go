@@ -19,8 +19,6 @@ const (
 	// the Active has stopped taking part (RFC 9568 section 5.2.4).
 	PriorityOwner = 255
 	PriorityStop  = 0
-	// PriorityDefault is a Backup's priority where none is configured.
-	PriorityDefault = 100
 
 	typeAdvertisement = 1 // RFC 9568 section 5.2.2
 	headerLen         = 8

@@ -1,0 +1,26 @@
+// Package eventually lets tests wait for a condition instead of sleeping.
+package eventually
+
+import (
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for what must happen; nothing waits for it
+// when all is well.
+const patience = 20 * time.Second
+
+// True waits until ok is, and fails the test if that takes too long.
+func True(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("never: %s", what)
+		case <-tick.C:
+		}
+	}
+}
