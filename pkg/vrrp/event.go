@@ -39,6 +39,9 @@ const (
 	CauseStartup      Cause = "startup"
 	CauseOwner        Cause = "owner"           // priority 255 starts as Active
 	CauseTimeout      Cause = "timeout"         // nothing heard of the Active
+	CauseLiveness     Cause = "liveness"        // the Active's liveness session went down
+	CauseLapsed       Cause = "lapsed"          // this host stood still for too long
+	CauseResumed      Cause = "resumed"         // started in a predecessor's place
 	CausePriorityZero Cause = "priority_zero"   // the Active said it goes
 	CausePreempted    Cause = "preempted"       // the Active's priority is below ours
 	CauseHigher       Cause = "higher_priority" // heard a better Active
@@ -53,8 +56,9 @@ const (
 type Event interface{ event() }
 
 type (
-	// Start brings the router up from Init.
-	Start struct{}
+	// Start brings the router up from Init. Resume starts it as Active: it
+	// takes the place of a predecessor that was so a moment ago.
+	Start struct{ Resume bool }
 	// Stop asks it to hand over and end in Init. An Active does so when it hears
 	// its successor, or after the time a successor may take at most.
 	Stop struct{}
@@ -78,6 +82,13 @@ type (
 	Promote struct{}
 	// Yield makes an Active resign, because its sync group moves.
 	Yield struct{}
+	// ActiveLost says that the Active host is dead or has said that it is out of
+	// service, by other means than its advertisements. Alone is set when nobody
+	// else can be there to take over: a Backup then need not let better ones go first.
+	ActiveLost struct{ Alone bool }
+	// Lapse says that this host stood still for so long that others must take it
+	// for dead. It is a Backup until it has heard what has become of them.
+	Lapse struct{}
 	// Tick fires the timers that are due.
 	Tick struct{}
 )
@@ -92,6 +103,8 @@ func (SetSource) event()   {}
 func (Reconfigure) event() {}
 func (Promote) event()     {}
 func (Yield) event()       {}
+func (ActiveLost) event()  {}
+func (Lapse) event()       {}
 func (Tick) event()        {}
 
 // Action is what a step asks its caller to do, in order.

@@ -25,6 +25,8 @@ import (
 //	start|stop|crash HOST...     the process starts, hands over and ends, or dies with its host
 //	priority HOST[.NET] P        the checks' verdict; 0 is out of service
 //	fault|recover HOST[.NET]     the interface cannot, and can again, be used
+//	lost HOST [alone]            its liveness session to the Active goes down
+//	lapse HOST                   it stood still for too long
 //	cut|heal HOST HOST [NET]     what the first sends does not reach the second
 //	run D                        time passes
 func TestInteraction(t *testing.T) {
@@ -79,6 +81,12 @@ func (n *network) command(words []string) error {
 		return nil
 	case "recover":
 		n.each(args[0], vrrp.Recover{})
+		return nil
+	case "lost":
+		n.each(args[0], vrrp.ActiveLost{Alone: len(args) > 1})
+		return nil
+	case "lapse":
+		n.each(args[0], vrrp.Lapse{})
 		return nil
 	case "cut", "heal":
 		for _, in := range n.host(args[0]).instances {

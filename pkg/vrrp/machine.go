@@ -87,6 +87,10 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	switch ev := ev.(type) {
 	case Start:
 		if m.state == Init {
+			if ev.Resume && m.priority != PriorityStop {
+				m.prepare(now)
+				return m.becomeActive(now, Changed{Cause: CauseResumed})
+			}
 			return m.start(now, CauseStartup)
 		}
 	case Stop:
@@ -109,6 +113,10 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		}
 	case Yield:
 		return m.yield(now)
+	case ActiveLost:
+		return m.activeLost(now, ev.Alone)
+	case Lapse:
+		return m.lapse(now)
 	case Received:
 		return m.received(now, ev)
 	case Tick:
@@ -119,13 +127,18 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 
 // start is RFC 9568 section 6.4.1.
 func (m *Machine) start(now time.Time, cause Cause) []Action {
-	m.activeInterval = m.params.Interval
-	m.holdUntil = now.Add(m.params.PreemptDelay)
-	m.leaveAt = time.Time{}
+	m.prepare(now)
 	if m.priority == PriorityOwner {
 		return m.becomeActive(now, Changed{Cause: CauseOwner})
 	}
 	return m.becomeBackup(now, cause, netip.Addr{})
+}
+
+// prepare forgets what was known before.
+func (m *Machine) prepare(now time.Time) {
+	m.activeInterval = m.params.Interval
+	m.holdUntil = now.Add(m.params.PreemptDelay)
+	m.leaveAt = time.Time{}
 }
 
 func (m *Machine) stop(now time.Time) []Action {

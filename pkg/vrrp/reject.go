@@ -21,12 +21,13 @@ const (
 	RejectAuth         Reject = "auth"          // version 2: unlike our password
 	RejectOwn          Reject = "own"           // sent by ourselves
 	RejectPeer         Reject = "peer"          // unicast: not from a configured peer
+	RejectPeerDown     Reject = "peer_down"     // the sender's liveness session is down
 )
 
 // Rejects lists every reason, for those who keep a counter for each.
 func Rejects() []Reject {
 	return []Reject{
 		RejectTTL, RejectVersion, RejectType, RejectTruncated, RejectChecksum, RejectUnknownVRID,
-		RejectCount, RejectInterval, RejectFirstAddress, RejectAuth, RejectOwn, RejectPeer,
+		RejectCount, RejectInterval, RejectFirstAddress, RejectAuth, RejectOwn, RejectPeer, RejectPeerDown,
 	}
 }

@@ -31,6 +31,8 @@ type Output struct {
 // Router is all virtual routers of a host. It is not safe for concurrent use.
 type Router struct {
 	members []*member
+	// distrusted are sources of adverts that count for nothing.
+	distrusted map[netip.Addr]bool
 }
 
 type member struct {
@@ -169,6 +171,9 @@ func (r *Router) Receive(now time.Time, iface string, p Packet) (name string, ou
 	if err := m.accepts(advert, p.Src); err != nil {
 		return m.Name, nil, err
 	}
+	if r.distrusted[p.Src] {
+		return m.Name, nil, RejectPeerDown
+	}
 	return m.Name, r.step(now, m, Received{Advert: advert, From: p.Src}), nil
 }
 
@@ -179,6 +184,29 @@ func (r *Router) find(iface string, vrid uint8, ipv6 bool) *member {
 		}
 	}
 	return nil
+}
+
+// Distrust has no notice taken of adverts from that source, whose host does not
+// answer, or ends that: what a dying host still sends must neither demote its
+// successor nor hold it back.
+func (r *Router) Distrust(source netip.Addr, on bool) {
+	if on {
+		if r.distrusted == nil {
+			r.distrusted = make(map[netip.Addr]bool)
+		}
+		r.distrusted[source] = true
+		return
+	}
+	delete(r.distrusted, source)
+}
+
+// Lapse applies the event of that name to all instances.
+func (r *Router) Lapse(now time.Time) []Output {
+	var out []Output
+	for _, m := range r.members {
+		out = append(out, tag(m.Name, m.machine.Step(now, Lapse{}))...)
+	}
+	return out
 }
 
 // accepts checks what depends on the configuration (RFC 9568 section 7.1, RFC

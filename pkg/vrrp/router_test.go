@@ -262,3 +262,31 @@ func TestAdvertsGoTogether(t *testing.T) {
 		})
 	}
 }
+
+func TestDistrustedAdvertsCountForNothing(t *testing.T) {
+	b := newRig(t, nil)
+	b.router.Distrust(higher, true)
+	before := b.in()
+	if _, _, err := b.router.Receive(b.now.Add(second), "eth0", b.packet(higher, 200, nil)); err != vrrp.RejectPeerDown {
+		t.Errorf("an advert of a distrusted host gives %v", err)
+	}
+	b.wantTimer(before)
+	b.router.Distrust(higher, false)
+	b.becomeActive()
+	b.hear(higher, 200)
+	b.wantState(vrrp.Backup)
+}
+
+func TestResumeStartsAsActive(t *testing.T) {
+	for priority, state := range map[uint8]vrrp.State{100: vrrp.Active, vrrp.PriorityStop: vrrp.Backup} {
+		r, err := vrrp.NewRouter([]vrrp.Instance{instance("a", 1, "")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Step(epoch, "a", vrrp.SetPriority{Priority: priority})
+		r.Step(epoch, "a", vrrp.Start{Resume: true})
+		if got := r.State("a"); got != state {
+			t.Errorf("resumed with priority %d it is %s, want %s", priority, got, state)
+		}
+	}
+}
