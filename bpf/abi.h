@@ -1,0 +1,203 @@
+/* What the program and the daemon agree on: sizes, states, and the layout of every
+ * map's keys and values. Go's types are generated from these (pkg/loader); whoever
+ * changes a layout raises ABI_VERSION, so that a daemon knows a predecessor's pins.
+ *
+ * Numbers are in host order unless their type says otherwise (__be16, __be32).
+ * Addresses of 16 bytes hold IPv4 as ::ffff:a.b.c.d.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#define ABI_VERSION 1
+
+#define MAX_TARGETS 16 /* haproxies that flows can be sent to, this host's included */
+#define MAX_PEERS 16   /* hosts that liveness is exchanged with */
+#define MAX_GATES 1024 /* instances, each of which owns its VIPs together */
+#define MAX_SETS 64    /* different sets of targets among the services in force */
+#define MAX_VIPS 4096
+#define MAX_LOCALS 4096 /* own addresses and VIPs that S-BFD is answered on */
+
+#define TABLE_SIZE 16381    /* slots of a Maglev table; prime */
+#define SERVICE_SLOTS 4096  /* of the services' hash table, per family; a power of two */
+#define SERVICE_PROBES 16   /* slots looked at for one service at most */
+#define FILTER_BITS 65536   /* of the filter that turns other people's traffic away */
+
+#define NO_TARGET 0xff /* in a Maglev table: nobody serves this */
+#define NO_SET 0xffff  /* in a service: stays on this host */
+
+/* What may be done with a target. */
+enum target_flags {
+	TARGET_LOCAL = 1, /* this host */
+	TARGET_NEW = 2,   /* healthy: takes new flows */
+	TARGET_OLD = 4,   /* alive: its flows can go there */
+};
+
+/* A haproxy. The place in the array is what a flow remembers: it stays a target's
+ * own for as long as flows may name it. */
+struct target {
+	__u8 address[16];
+	__u32 ifindex; /* the interface it is reached through */
+	__u8 mac[6];   /* its hardware address there */
+	__u8 source[6]; /* our own hardware address there */
+	__u8 flags;    /* enum target_flags; 0 for a free place */
+	__u8 pad[3];
+};
+
+/* What the daemon tells the program. One entry, mapped into the daemon's memory. */
+struct control {
+	__u64 lease; /* CLOCK_MONOTONIC, ns: the gates are closed from then on */
+	__u32 serving; /* 1: the reflector says Up while the lease holds */
+	__u32 bank;    /* which of the two struct steering is in force */
+	__u32 self;    /* this host's place among the targets */
+	__u32 targets; /* places in use, from the first */
+	__u32 min_rx;  /* required min RX interval that the reflector states, us */
+	__u32 probe_port; /* UDP port that this host's S-BFD probes leave from */
+	__u32 reflect_limit; /* S-BFD probes answered per peer and 16.8 ms (2^24 ns) */
+	__be32 witness; /* whose ARP replies are counted; 0: nobody's */
+	struct target target[MAX_TARGETS];
+	__u8 open[MAX_GATES]; /* 1: this host is Active for the gate's VIPs */
+	__u64 filter[FILTER_BITS / 64]; /* a bit for each VIP's address_hash */
+};
+
+/* A service in its hash table; the first of SERVICE_PROBES places is service_hash.
+ * proto 0: a free place. */
+struct service4 {
+	__be32 vip;
+	__be16 port;
+	__u8 proto;
+	__u8 pad;
+	__u16 set; /* of targets, or NO_SET */
+	__u16 id;  /* the daemon's number of the service */
+};
+
+struct service6 {
+	__be32 vip[4];
+	__be16 port;
+	__u8 proto;
+	__u8 pad;
+	__u16 set;
+	__u16 id;
+};
+
+/* Where new flows go. Two entries, mapped into the daemon's memory: it writes the
+ * one that is not in force, and then control.bank. */
+struct steering {
+	struct service4 service4[SERVICE_SLOTS];
+	struct service6 service6[SERVICE_SLOTS];
+	__u8 table[MAX_SETS][TABLE_SIZE + 3]; /* place of a target, or NO_TARGET */
+};
+
+/* A flow as its packets to the VIP have it. */
+struct flow4_key {
+	__be32 client;
+	__be32 vip;
+	__be16 client_port;
+	__be16 vip_port;
+};
+
+struct flow6_key {
+	__be32 client[4];
+	__be32 vip[4];
+	__be16 client_port;
+	__be16 vip_port;
+};
+
+enum flow_flags {
+	FLOW_CLOSING = 1, /* a FIN or RST has gone by */
+};
+
+struct flow {
+	__u8 target; /* place */
+	__u8 flags;  /* enum flow_flags */
+	__u16 service; /* id */
+	__u32 seen;  /* jiffies of the last packet, the low 32 bits */
+};
+
+struct address {
+	__be32 word[4];
+};
+
+struct vip {
+	__u32 gate; /* index of control.open */
+};
+
+struct local {
+	__u32 discriminator; /* that S-BFD probes to this address must ask for */
+};
+
+struct peer {
+	__u32 slot; /* index of struct session */
+};
+
+/* A liveness session. MAX_PEERS entries, mapped into the daemon's memory. */
+struct session {
+	__u32 sent;  /* by the daemon: the sequence number of the last probe */
+	__u32 pad;
+	__u64 reply; /* by the program: sequence << 32 | enum bfd_state */
+	__u64 reply_at; /* by the program: CLOCK_MONOTONIC, ns */
+	__u64 replies;  /* by the program: how many */
+	__u64 window; /* the reflector's: time >> 24 */
+	__u32 answered; /* the reflector's: probes in this window */
+	__u32 pad2;
+};
+
+/* What is seen of the witness. One entry, mapped. */
+struct witness {
+	__u64 replies; /* its ARP replies so far */
+};
+
+/* BFD's states (RFC 5880 section 4.1). */
+enum bfd_state {
+	BFD_ADMIN_DOWN = 0,
+	BFD_DOWN = 1,
+	BFD_INIT = 2,
+	BFD_UP = 3,
+};
+
+/* Why a packet went where it went. Each packet counts for one reason. The names
+ * are the labels of the metrics: see pkg/loader. */
+enum reason {
+	/* passed to this host's stack */
+	PASS_OTHER,          /* not for a VIP */
+	PASS_TRUNCATED,      /* headers end early */
+	PASS_LOCAL_FLOW,     /* a known flow of this host's haproxy */
+	PASS_LOCAL_NEW,      /* a new flow that this host's haproxy is to serve */
+	PASS_LOCAL_SOCKET,   /* second chance: a socket of this host knows the flow */
+	PASS_FROM_PEER,      /* a peer has steered it here: one hop at most */
+	PASS_FRAGMENT,       /* for a VIP, without ports to go by */
+	PASS_IP_OPTIONS,     /* for a VIP, IPv4 options or IPv6 extension headers */
+	PASS_NO_SERVICE,     /* for a VIP, but nobody's service */
+	PASS_NO_TARGET,      /* nobody can take it: this host's stack answers with RST */
+	PASS_DEAD_TARGET,    /* a flow of a target that has died: answered with RST */
+	PASS_PROTOCOL,       /* for a VIP, neither TCP nor UDP nor an ICMP error */
+	PASS_ICMP_LOCAL,     /* an ICMP error about a flow of this host */
+	PASS_ARP_ACTIVE,     /* ARP or NS for a VIP, and the gate is open */
+	/* sent on to a peer */
+	TX_FLOW,             /* a known flow */
+	TX_NEW,              /* a new flow */
+	TX_SECOND_CHANCE,    /* a flow that nobody here knows */
+	TX_ICMP,             /* an ICMP error about a peer's flow */
+	/* dropped */
+	DROP_ARP_BACKUP,     /* ARP or NS for a VIP of which this host is not Active */
+	DROP_ARP_LEASE,      /* ... or whose daemon has not renewed the lease */
+	/* S-BFD */
+	SBFD_REFLECTED,      /* a probe answered, XDP_TX */
+	SBFD_REPLY,          /* a reply noted */
+	SBFD_MALFORMED,      /* all below are dropped */
+	SBFD_TTL,
+	SBFD_SOURCE,         /* not a peer, or not a port that probes come from */
+	SBFD_DISCRIMINATOR,
+	SBFD_LOOP,           /* D is clear in a probe, or set in a reply */
+	SBFD_RATE,
+	SBFD_REPLY_UNKNOWN,  /* answers no probe of late */
+	REASONS,
+};
+
+#define REASON_SLOTS 32 /* a power of two, not below REASONS */
+
+struct counters {
+	__u64 packets[REASON_SLOTS];
+};
+
+_Static_assert(REASONS <= REASON_SLOTS, "a reason without a counter");

@@ -1,0 +1,267 @@
+/* Steering: each packet of a flow goes to the haproxy that has the flow.
+ *
+ *   from a peer                 -> this host's stack: one hop at most, no loops
+ *   a known flow                -> its target
+ *   a SYN                       -> a healthy target by the table; nothing is stored, so
+ *                                  that a flood of SYNs fills nothing
+ *   anything else (second chance)
+ *     a socket here knows it    -> this host
+ *     nobody here does          -> the peer
+ *                                  and the flow is stored
+ *
+ * Keys have the layout of struct bpf_sock_tuple, so that a flow's key is also what
+ * its socket is looked up by.
+ */
+#pragma once
+
+#include "count.h"
+#include "packet.h"
+#include "services.h"
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+#define TCP_FLAGS 13 /* offset in the header */
+#define LISTENING 10 /* TCP_LISTEN */
+
+/* flow_packet is a packet to a VIP that may belong to a flow. */
+struct flow_packet {
+	const struct packet *frame;
+	void *flows;     /* the table for its family and protocol */
+	const void *key; /* its key there */
+	void *l3;
+	void *l4;
+	__u8 proto;
+	__u8 ipv6; /* a constant wherever this is used */
+};
+
+static __always_inline __u32 hash_of(const struct flow_packet *f)
+{
+	if (f->ipv6) {
+		const struct flow6_key *k = f->key;
+
+		return flow_hash(fold6(k->client), fold6(k->vip), k->client_port | (__u32)k->vip_port << 16);
+	}
+	const struct flow4_key *k = f->key;
+
+	return flow_hash(k->client, k->vip, k->client_port | (__u32)k->vip_port << 16);
+}
+
+/* look_up finds the packet's service in one of the banks; 0 if there is none. */
+static __always_inline __u64 look_up(const struct flow_packet *f, __u32 which)
+{
+	if (f->ipv6)
+		return find_service6(which, f->key, f->proto);
+	const struct flow4_key *k = f->key;
+
+	return find_service4(which, k->vip, k->vip_port | (__u32)f->proto << 16);
+}
+
+/* named is whom one of the banks names for the packet's flow. */
+static __always_inline __u32 named(const struct flow_packet *f, __u32 which, __u64 service)
+{
+	struct steering *st = bank(which);
+
+	if (!st || !service)
+		return NO_TARGET;
+	return table_choice(st, FOUND_SET(service), hash_of(f));
+}
+
+/* socket_here is the socket of this host that the packet would reach; it must be
+ * released. */
+static __always_inline struct bpf_sock *socket_here(const struct flow_packet *f)
+{
+	__u32 size = f->ipv6 ? sizeof(struct flow6_key) : sizeof(struct flow4_key);
+
+	return bpf_skc_lookup_tcp(f->frame->ctx, (struct bpf_sock_tuple *)f->key, size, BPF_F_CURRENT_NETNS, 0);
+}
+
+static __always_inline int listens_here(const struct flow_packet *f)
+{
+	struct bpf_sock *sk = socket_here(f);
+
+	if (!sk)
+		return 0;
+	bpf_sk_release(sk);
+	return 1;
+}
+
+/* known_here tells whether a socket of this host has the flow. A listener alone has
+ * it only if it has given out a SYN cookie for it. */
+static __always_inline int known_here(const struct flow_packet *f, int may_be_cookie)
+{
+	struct bpf_sock *sk = socket_here(f);
+	int known;
+
+	if (!sk)
+		return 0;
+	known = sk->state != LISTENING;
+	if (!known && may_be_cookie && reaches(f->frame, f->l4, sizeof(struct tcphdr)))
+		known = !bpf_tcp_check_syncookie(sk, f->l3, f->ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr),
+						 f->l4, sizeof(struct tcphdr));
+	bpf_sk_release(sk);
+	return known;
+}
+
+/* send hands a frame to a peer, which answers the client itself. */
+static __always_inline outcome send(const struct packet *p, __u32 place, enum reason reason)
+{
+	const struct target *t;
+
+	if (place >= MAX_TARGETS)
+		return pass(PASS_NO_TARGET);
+	t = target_at(p->ctl, place);
+	copy_mac(p->eth->h_dest, t->mac);
+	copy_mac(p->eth->h_source, t->source);
+	if (t->ifindex == p->ctx->ingress_ifindex)
+		return because(reason, XDP_TX);
+	return because(reason, bpf_redirect(t->ifindex, 0));
+}
+
+static __always_inline void store(const struct flow_packet *f, __u32 place, __u16 service)
+{
+	struct flow flow = {.target = place, .service = service, .seen = jiffies()};
+
+	bpf_map_update_elem(f->flows, f->key, &flow, BPF_ANY);
+}
+
+static __always_inline void touch(struct flow *flow, __u8 bits)
+{
+	__u32 now = jiffies();
+
+	if (flow->seen != now)
+		flow->seen = now; /* not at every packet: the line stays clean */
+	if (bits & (TCP_FIN | TCP_RST) && !(flow->flags & FLOW_CLOSING))
+		flow->flags |= FLOW_CLOSING;
+}
+
+/* follow sends a packet where its flow is. If that target is dead, this host's stack
+ * tells the client so. */
+static __always_inline outcome follow(const struct packet *p, __u32 place)
+{
+	if (has(p->ctl, place, TARGET_LOCAL))
+		return pass(PASS_LOCAL_FLOW);
+	if (!has(p->ctl, place, TARGET_OLD))
+		return pass(PASS_DEAD_TARGET);
+	return send(p, place, TX_FLOW);
+}
+
+/* open_tcp places a new connection. flow is what a predecessor of the same addresses
+ * and ports has left: unless that has ended, the SYN is for its haproxy to judge. */
+static __always_inline outcome open_tcp(const struct flow_packet *f, struct flow *flow)
+{
+	const struct packet *p = f->frame;
+	struct control *ctl = p->ctl;
+	__u32 which = ctl->bank, self = ctl->self, place, hash;
+	__u64 service = look_up(f, which);
+
+	if (!service)
+		return pass(PASS_NO_SERVICE);
+	place = NO_TARGET;
+	hash = hash_of(f);
+	if (flow && !(flow->flags & FLOW_CLOSING) && has(ctl, flow->target, TARGET_NEW))
+		place = flow->target;
+	else
+		place = choose(which, FOUND_SET(service), hash, NO_TARGET);
+	/* A haproxy that has just died listens no more, and nobody has noticed yet. */
+	if (place == self && !listens_here(f))
+		place = choose(which, FOUND_SET(service), hash, self);
+	if (place == NO_TARGET)
+		return pass(PASS_NO_TARGET);
+	if (flow && (flow->target != place || flow->flags)) {
+		flow->target = place;
+		flow->flags = 0;
+	}
+	if (place == self)
+		return pass(PASS_LOCAL_NEW);
+	return send(p, place, TX_NEW);
+}
+
+/* second_chance finds the haproxy of a connection that is not in the table: one that
+ * was opened a moment ago, or while another host was Active. */
+static __always_inline outcome second_chance(const struct flow_packet *f, __u8 bits)
+{
+	const struct packet *p = f->frame;
+	struct control *ctl = p->ctl;
+	__u32 which = ctl->bank, now, place;
+	__u64 service = look_up(f, which);
+
+	if (!service)
+		return pass(PASS_NO_SERVICE);
+	now = named(f, which, service);
+	if (known_here(f, now == ctl->self)) {
+		if (!(bits & (TCP_FIN | TCP_RST)))
+			store(f, ctl->self, FOUND_ID(service));
+		return pass(PASS_LOCAL_SOCKET);
+	}
+	place = elsewhere(now, named(f, which + 1, look_up(f, which + 1)));
+	if (place == NO_TARGET)
+		return pass(PASS_NO_TARGET);
+	if (!(bits & (TCP_FIN | TCP_RST)))
+		store(f, place, FOUND_ID(service));
+	return send(p, place, TX_SECOND_CHANCE);
+}
+
+static __always_inline outcome steer_tcp(const struct flow_packet *f)
+{
+	struct flow *flow = bpf_map_lookup_elem(f->flows, f->key);
+	__u8 bits = ((__u8 *)f->l4)[TCP_FLAGS];
+
+	if ((bits & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return open_tcp(f, flow);
+	if (!flow)
+		return second_chance(f, bits);
+	touch(flow, bits);
+	return follow(f->frame, flow->target);
+}
+
+/* steer_udp: without a handshake the first datagram makes the flow, and one whose
+ * target has died is begun anew elsewhere. */
+static __always_inline outcome steer_udp(const struct flow_packet *f)
+{
+	const struct packet *p = f->frame;
+	struct flow *flow = bpf_map_lookup_elem(f->flows, f->key);
+	__u32 which = p->ctl->bank, place;
+	__u64 service;
+
+	if (flow && has(p->ctl, flow->target, TARGET_OLD)) {
+		touch(flow, 0);
+		return follow(p, flow->target);
+	}
+	service = look_up(f, which);
+	if (!service)
+		return pass(PASS_NO_SERVICE);
+	place = choose(which, FOUND_SET(service), hash_of(f), NO_TARGET);
+	if (place == NO_TARGET)
+		return pass(PASS_NO_TARGET);
+	store(f, place, FOUND_ID(service));
+	if (place == p->ctl->self)
+		return pass(PASS_LOCAL_NEW);
+	return send(p, place, TX_NEW);
+}
+
+/* steer_error takes an ICMP error to the haproxy whose flow it is about. */
+static __always_inline outcome steer_error(const struct flow_packet *f)
+{
+	const struct packet *p = f->frame;
+	struct flow *flow = bpf_map_lookup_elem(f->flows, f->key);
+	__u32 which = p->ctl->bank, place;
+	__u64 service;
+
+	if (flow) {
+		place = flow->target;
+	} else {
+		service = look_up(f, which);
+		if (!service)
+			return pass(PASS_NO_SERVICE);
+		if (f->proto == IPPROTO_TCP && known_here(f, 0))
+			return pass(PASS_ICMP_LOCAL);
+		place = named(f, which, service);
+		if (f->proto == IPPROTO_TCP)
+			place = elsewhere(place, NO_TARGET);
+	}
+	if (place == p->ctl->self || !has(p->ctl, place, TARGET_OLD))
+		return pass(PASS_ICMP_LOCAL);
+	return send(p, place, TX_ICMP);
+}

@@ -1,0 +1,40 @@
+package loader
+
+import "unsafe"
+
+// The numbers of bpf/abi.h. Types generated from its structs carry some of them, the
+// others are repeated here; a test holds both against the header.
+const (
+	abiVersion = 1
+
+	MaxTargets = len(bpfControl{}.Target)
+	MaxPeers   = 16
+	MaxGates   = len(bpfControl{}.Open)
+	MaxSets    = len(bpfSteering{}.Table)
+	MaxVIPs    = 4096
+	MaxLocals  = 4096
+
+	// TableSize is the number of slots of a Maglev table, a prime.
+	TableSize = 16381
+	// NoTarget in a slot of a table: nobody serves this.
+	NoTarget = 0xff
+	// NoSet as a service's set: it stays on this host.
+	NoSet = 0xffff
+
+	serviceSlots  = len(bpfSteering{}.Service4)
+	serviceProbes = 16
+
+	flowClosing = 1
+)
+
+// Protocols of services and flows.
+const (
+	TCP = 6
+	UDP = 17
+)
+
+// targetWords is the size of a target in words: it is written word by word.
+const targetWords = 9
+
+// A layout that the code relies on fails to compile when it changes.
+var _ [targetWords * 4]byte = [unsafe.Sizeof(bpfTarget{})]byte{}

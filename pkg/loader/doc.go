@@ -1,0 +1,47 @@
+// Package loader brings the XDP program of bpf/ into the kernel, keeps it there
+// while the daemon comes and goes, and gives typed access to its maps.
+//
+//	          daemon                               kernel
+//	Open      Options  -----> load, check ----->  program, maps
+//	                                                 |
+//	...       Publish, SetVIPs, SetTarget  ------>  maps (before any packet counts)
+//	                                                 |
+//	Attach    eth0  ------ link.Update ---------->  the new program serves
+//	                       or a first attach         |
+//	Close     the daemon ends                       goes on serving, fenced by the lease
+//	Remove    hafast is stopped for good            nothing is left
+//
+// # What is pinned
+//
+//	/sys/fs/bpf/hafast/
+//	    abi             the version of the layouts (bpf/abi.h), for the next daemon to check
+//	    control ...     the maps, under their names
+//	    program         the program
+//	    links/2         the attachment to the interface with index 2
+//	    next/           of a daemon that is between Open and Attach; otherwise absent
+//
+// A daemon that opens the directory takes over what its predecessor has left: maps
+// with the same layout are adopted, contents and all. Maps that the daemon fills
+// anyway are made anew if their layout has changed. Flow tables of another capacity
+// are copied to new ones. The control map and flow tables of another layout, or of
+// another ABI version, are not touched: Open fails with a LayoutError.
+//
+// # Upgrades
+//
+// New maps and the new program are pinned in next/, and the predecessor's program
+// serves on from its own maps until Attach has swapped it, in one step and without
+// losing a packet. Then the flows that it has seen since the copy are copied too,
+// and the pins are renamed into place. Wherever this is interrupted, the next Open
+// finds its way: next/ is thrown away, and the flow tables that are really in use
+// are found through the program of the pinned link.
+//
+// # Concurrency
+//
+// All methods are safe for concurrent use. Those that only store into memory that is
+// shared with the program (RenewLease, SetServing, SetGate, SetTargetFlags, Session)
+// take no lock, make no system call and do not allocate; the others may wait for each
+// other, for a system call, and where it is said, for an RCU grace period (10 to 20 ms).
+// After Close, stores go on to reach the pinned maps and everything else returns errors.
+//
+// Interfaces are looked up in the calling thread's network namespace.
+package loader

@@ -1,0 +1,57 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+)
+
+// Capacities of the flow tables, in flows. A flow takes 88 bytes of the kernel's
+// memory (IPv4) or 112 (IPv6), all of which is allocated at once: 65 MB by default.
+const (
+	DefaultFlows = 1 << 18
+	// MinFlows leaves room for the free lists that each CPU keeps for itself: a
+	// smaller LRU table evicts while it is nearly empty.
+	MinFlows = 1 << 12
+	MaxFlows = 1 << 24
+
+	// udpShare is what part of TCP's capacity UDP has.
+	udpShare = 4
+)
+
+// Options say what to load and where it is kept.
+type Options struct {
+	// PinDir is an absolute path on a BPF filesystem. It is made if it is not
+	// there, and belongs to hafast alone. Names in it must not contain dots
+	// (the kernel's rule). Empty: nothing is pinned, and all ends with Close.
+	PinDir string
+
+	// Flows is the number of TCP flows remembered for each of IPv4 and IPv6; UDP
+	// has a quarter of that. Zero means DefaultFlows.
+	Flows int
+}
+
+func (o *Options) complete() error {
+	if o.Flows == 0 {
+		o.Flows = DefaultFlows
+	}
+	if o.Flows < MinFlows || o.Flows > MaxFlows {
+		return fmt.Errorf("capacity of %d flows: must be from %d to %d", o.Flows, MinFlows, MaxFlows)
+	}
+	if o.PinDir == "" {
+		return nil
+	}
+	if !filepath.IsAbs(o.PinDir) {
+		return errors.New("pin directory " + o.PinDir + ": must be an absolute path")
+	}
+	o.PinDir = filepath.Clean(o.PinDir)
+	return nil
+}
+
+// capacity is the number of entries that a flow table is to have.
+func (o *Options) capacity(table string) uint32 {
+	if table == bpfMapUdp4 || table == bpfMapUdp6 {
+		return uint32(o.Flows / udpShare)
+	}
+	return uint32(o.Flows)
+}
