@@ -1,0 +1,140 @@
+package liveness
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"math"
+	"net/netip"
+	"time"
+)
+
+// Port is where S-BFD reflectors listen (RFC 7881 section 2).
+const Port = 7784
+
+// PacketLen is the length of a BFD control packet without authentication, in
+// bytes (RFC 5880 section 4.1).
+const PacketLen = 24
+
+// BFDState is the state that a packet carries (RFC 5880 section 4.1).
+type BFDState uint8
+
+// The states. A reflector says Up or AdminDown, an initiator Down or Up.
+const (
+	BFDAdminDown BFDState = 0
+	BFDDown      BFDState = 1
+	BFDInit      BFDState = 2
+	BFDUp        BFDState = 3
+)
+
+// The bits of the second byte that stand beside the state.
+const (
+	flagPoll        = 0x20
+	flagFinal       = 0x10
+	flagIndependent = 0x08
+	flagAuth        = 0x04
+	flagDemand      = 0x02
+	flagMultipoint  = 0x01
+)
+
+const version = 1
+
+// Packet is a BFD control packet without authentication. The intervals travel as
+// whole microseconds of 32 bits.
+type Packet struct {
+	Diagnostic  uint8 // RFC 5880 section 4.1; 5 bits
+	State       BFDState
+	Poll        bool
+	Final       bool
+	Independent bool // C: answered in the data path
+	Demand      bool // set by S-BFD initiators, clear from reflectors
+	Multiplier  uint8
+	My, Your    uint32 // discriminators
+
+	DesiredMinTx      time.Duration
+	RequiredMinRx     time.Duration
+	RequiredMinEchoRx time.Duration
+}
+
+// Append appends the packet's 24 bytes to b. It allocates nothing if b has room.
+func (p Packet) Append(b []byte) []byte {
+	flags := byte(p.State&3) << 6
+	for _, f := range [...]struct {
+		set bool
+		bit byte
+	}{{p.Poll, flagPoll}, {p.Final, flagFinal}, {p.Independent, flagIndependent}, {p.Demand, flagDemand}} {
+		if f.set {
+			flags |= f.bit
+		}
+	}
+	b = append(b, version<<5|p.Diagnostic&0x1f, flags, p.Multiplier, PacketLen)
+	b = binary.BigEndian.AppendUint32(b, p.My)
+	b = binary.BigEndian.AppendUint32(b, p.Your)
+	b = binary.BigEndian.AppendUint32(b, microseconds(p.DesiredMinTx))
+	b = binary.BigEndian.AppendUint32(b, microseconds(p.RequiredMinRx))
+	return binary.BigEndian.AppendUint32(b, microseconds(p.RequiredMinEchoRx))
+}
+
+// Parse reads a control packet from a UDP payload. The error is a Reject.
+func Parse(b []byte) (Packet, error) {
+	if len(b) < PacketLen {
+		return Packet{}, RejectTruncated
+	}
+	flags := b[1]
+	switch {
+	case b[0]>>5 != version:
+		return Packet{}, RejectVersion
+	case b[3] < PacketLen || int(b[3]) > len(b):
+		return Packet{}, RejectLength
+	case b[2] == 0:
+		return Packet{}, RejectMultiplier
+	case flags&flagMultipoint != 0:
+		return Packet{}, RejectMultipoint
+	}
+	p := Packet{
+		Diagnostic:        b[0] & 0x1f,
+		State:             BFDState(flags >> 6),
+		Poll:              flags&flagPoll != 0,
+		Final:             flags&flagFinal != 0,
+		Independent:       flags&flagIndependent != 0,
+		Demand:            flags&flagDemand != 0,
+		Multiplier:        b[2],
+		My:                binary.BigEndian.Uint32(b[4:]),
+		Your:              binary.BigEndian.Uint32(b[8:]),
+		DesiredMinTx:      duration(b[12:]),
+		RequiredMinRx:     duration(b[16:]),
+		RequiredMinEchoRx: duration(b[20:]),
+	}
+	switch {
+	case p.My == 0:
+		return Packet{}, RejectDiscriminator
+	case flags&flagAuth != 0:
+		return Packet{}, RejectAuth
+	}
+	return p, nil
+}
+
+// Discriminator is what probes to a host must ask for: the 32 bits of an IPv4
+// address, the FNV-1a hash of the 16 bytes of an IPv6 one, and never 0, which
+// RFC 5880 section 6.8.1 forbids.
+func Discriminator(addr netip.Addr) uint32 {
+	addr = addr.Unmap()
+	var d uint32
+	if addr.Is4() {
+		a := addr.As4()
+		d = binary.BigEndian.Uint32(a[:])
+	} else {
+		a := addr.As16()
+		h := fnv.New32a()
+		h.Write(a[:])
+		d = h.Sum32()
+	}
+	return max(d, 1)
+}
+
+func microseconds(d time.Duration) uint32 {
+	return uint32(min(max(d.Microseconds(), 0), math.MaxUint32))
+}
+
+func duration(b []byte) time.Duration {
+	return time.Duration(binary.BigEndian.Uint32(b)) * time.Microsecond
+}

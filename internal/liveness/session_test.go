@@ -1,0 +1,523 @@
+package liveness
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+const ms = time.Millisecond
+
+// normal is the pace of most tests.
+var normal = Timing{Interval: 2 * ms, Multiplier: 3}
+
+// script drives a session by hand, on a clock that only it moves.
+type script struct {
+	t    testing.TB
+	s    *Session
+	now  time.Duration
+	sent []uint32 // sequence numbers, in order
+	log  []Transition
+	// what the map holds
+	seq   uint32
+	state BFDState
+	at    time.Duration
+}
+
+func newScript(t testing.TB, timing Timing) *script {
+	return &script{t: t, s: NewSession(timing, 1000, time.Second), now: time.Second}
+}
+
+// tick lets the prober look at the session now.
+func (c *script) tick() {
+	if tr, ok := c.s.Observe(c.now, c.seq, uint8(c.state), c.at); ok {
+		c.log = append(c.log, tr)
+	}
+	if seq, ok := c.s.Probe(c.now); ok {
+		c.sent = append(c.sent, seq)
+		c.s.Sent(c.now, true)
+	}
+}
+
+// answer puts a reply to the last probe into the map.
+func (c *script) answer(state BFDState) { c.reply(c.sent[len(c.sent)-1], state) }
+
+func (c *script) reply(seq uint32, state BFDState) {
+	c.seq, c.state, c.at = seq, state, c.now+50*time.Microsecond
+}
+
+// wait moves the clock and ticks.
+func (c *script) wait(d time.Duration) {
+	c.now += d
+	c.tick()
+}
+
+// silence is n ticks on time without an answer.
+func (c *script) silence(n int) {
+	for range n {
+		c.wait(c.s.timing.Interval)
+	}
+}
+
+// up brings the session up.
+func (c *script) up() {
+	c.tick()
+	c.answer(BFDUp)
+	c.wait(c.s.timing.Interval)
+	c.is(Up)
+	c.log = nil
+}
+
+func (c *script) is(want State) {
+	c.t.Helper()
+	if got := c.s.State(); got != want {
+		c.t.Fatalf("at %s the session is %s, want %s", c.now, got, want)
+	}
+}
+
+func (c *script) stats(of func(Stats) uint64, want uint64) {
+	c.t.Helper()
+	if got := of(c.s.Snapshot().Stats); got != want {
+		c.t.Errorf("counted %d, want %d: %s", got, want, c.s.Snapshot().Stats)
+	}
+}
+
+func TestSession(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		play func(c *script)
+	}{
+		{"unknown until the first reply", func(c *script) {
+			c.tick()
+			c.is(Unknown)
+			c.silence(2)
+			c.is(Unknown)
+			c.answer(BFDUp)
+			c.wait(2 * ms)
+			c.is(Up)
+		}},
+		{"down after as many misses as the multiplier", func(c *script) {
+			c.up()
+			c.silence(2)
+			c.is(Up)
+			c.silence(1)
+			c.is(Down)
+			want := []Transition{{From: Up, To: Down, At: c.now, Run: 3}}
+			if diff := cmp.Diff(want, c.log); diff != "" {
+				c.t.Errorf("transitions (-want +got):\n%s", diff)
+			}
+		}},
+		{"a reply ends a run of misses", func(c *script) {
+			c.up()
+			c.silence(2)
+			c.answer(BFDUp)
+			c.wait(2 * ms)
+			c.silence(2)
+			c.is(Up)
+			c.stats(func(s Stats) uint64 { return s.Runs[1] }, 1)
+		}},
+		{"admin_down is believed at once", func(c *script) {
+			c.up()
+			c.answer(BFDAdminDown)
+			c.wait(2 * ms)
+			c.is(AdminDown)
+		}},
+		{"admin_down can go down, and come up", func(c *script) {
+			c.tick()
+			c.answer(BFDAdminDown)
+			c.wait(2 * ms)
+			c.is(AdminDown)
+			c.silence(3)
+			c.is(Down)
+			c.answer(BFDUp)
+			c.wait(2 * ms)
+			c.is(Up)
+		}},
+		{"down comes back out of service", func(c *script) {
+			c.up()
+			c.silence(3)
+			c.answer(BFDAdminDown)
+			c.wait(2 * ms)
+			c.is(AdminDown)
+		}},
+		{"a late reply counts for its run, and as late", func(c *script) {
+			c.up()
+			old := c.sent[len(c.sent)-1]
+			c.silence(1)
+			c.reply(old, BFDUp)
+			c.silence(3) // the first of these finds the reply
+			c.is(Down)   // and then the last three are missing
+			c.stats(func(s Stats) uint64 { return s.Late }, 1)
+		}},
+		{"who never answered does not speak S-BFD, and is probed slowly", func(c *script) {
+			c.tick()
+			c.silence(int(patience / normal.Interval))
+			c.is(None)
+			before := len(c.sent)
+			for range 5 * 500 {
+				c.wait(2 * ms)
+			}
+			if n := len(c.sent) - before; n != 5 {
+				c.t.Errorf("%d probes in 5 s, want 5", n)
+			}
+			c.is(None)
+			for !c.s.outstanding {
+				c.wait(2 * ms)
+			}
+			c.answer(BFDUp)
+			c.wait(2 * ms)
+			c.is(Up)
+			before = len(c.sent)
+			c.answer(BFDUp)
+			c.silence(3)
+			if n := len(c.sent) - before; n != 3 {
+				c.t.Errorf("%d probes in 3 intervals, want 3", n)
+			}
+		}},
+		{"one that is down for long is probed slowly", func(c *script) {
+			c.up()
+			c.silence(3 + int(perseverance/normal.Interval))
+			c.is(Down)
+			before := len(c.sent)
+			for range 1500 {
+				c.wait(2 * ms)
+			}
+			if n := len(c.sent) - before; n != 3 {
+				c.t.Errorf("%d probes in 3 s, want 3", n)
+			}
+		}},
+		{"after a pause the probe gets a full further interval", func(c *script) {
+			c.up()
+			c.wait(time.Second)
+			c.wait(ms) // not due yet
+			c.is(Up)
+			c.stats(func(s Stats) uint64 { return s.Missed }, 0)
+			c.stats(func(s Stats) uint64 { return s.Paused }, 1)
+			c.wait(ms)
+			c.stats(func(s Stats) uint64 { return s.Missed }, 1)
+		}},
+		{"after a pause the beat is one that others share", func(c *script) {
+			c.up()
+			c.wait(time.Second + 137*time.Microsecond)
+			if next := c.s.Next(); next%(normal.Interval/4) != 0 || next < c.now+normal.Interval {
+				c.t.Errorf("at %s the next step is at %s", c.now, next)
+			}
+		}},
+		{"an answer that is there after a pause counts", func(c *script) {
+			c.up()
+			c.answer(BFDUp)
+			c.wait(time.Second)
+			c.stats(func(s Stats) uint64 { return s.Paused }, 0)
+			c.stats(func(s Stats) uint64 { return s.Missed }, 0)
+			c.stats(func(s Stats) uint64 { return s.Answered }, 2)
+		}},
+		{"half an interval late is on time, more is not", func(c *script) {
+			c.up()
+			c.wait(3 * ms)
+			c.stats(func(s Stats) uint64 { return s.Missed }, 1)
+			c.now = c.s.Next() + ms + 1
+			c.tick()
+			c.stats(func(s Stats) uint64 { return s.Missed }, 1)
+			c.stats(func(s Stats) uint64 { return s.Paused }, 1)
+		}},
+		{"a probe that leaves late gets a full interval", func(c *script) {
+			c.up()
+			c.answer(BFDUp)
+			c.now += 2 * ms
+			c.s.Observe(c.now, c.seq, uint8(c.state), c.at)
+			if _, ok := c.s.Probe(c.now); !ok {
+				c.t.Fatal("no probe")
+			}
+			c.now += 1500 * time.Microsecond // in the system call
+			c.s.Sent(c.now, true)
+			if left := c.s.Next() - c.now; left < normal.Interval {
+				c.t.Errorf("judged after %s", left)
+			}
+		}},
+		{"what could not be sent counts for nothing", func(c *script) {
+			c.up()
+			c.silence(2)
+			for range 10 {
+				c.now += 2 * ms
+				c.s.Observe(c.now, c.seq, uint8(c.state), c.at)
+				if _, ok := c.s.Probe(c.now); !ok {
+					c.t.Fatal("no probe")
+				}
+				c.s.Sent(c.now, false)
+			}
+			// The one that had left before the trouble is the third miss.
+			c.is(Down)
+			c.stats(func(s Stats) uint64 { return s.Missed }, 3)
+			c.stats(func(s Stats) uint64 { return s.Unsent }, 10)
+		}},
+		{"nobody goes down while nothing can be sent", func(c *script) {
+			c.up()
+			c.answer(BFDUp)
+			for range 1000 {
+				c.now += 2 * ms
+				c.s.Observe(c.now, c.seq, uint8(c.state), c.at)
+				c.s.Probe(c.now)
+				c.s.Sent(c.now, false)
+			}
+			c.is(Up)
+		}},
+		{"replies that answer nothing are ignored", func(c *script) {
+			c.up()
+			last := c.sent[len(c.sent)-1]
+			c.reply(last+1, BFDUp) // not sent yet
+			c.wait(2 * ms)
+			c.reply(last-window, BFDUp)
+			c.wait(2 * ms)
+			c.reply(c.sent[0], BFDAdminDown) // older than the last one heard, or the same
+			c.wait(2 * ms)
+			c.is(Down)
+			c.stats(func(s Stats) uint64 { return s.Ignored }, 3)
+		}},
+		{"an old reply is remembered for 256 probes", func(c *script) {
+			c.up()
+			old := c.sent[len(c.sent)-1]
+			c.silence(window - 1)
+			c.is(Down)
+			c.reply(old, BFDUp)
+			c.tick()
+			c.is(Up)
+		}},
+		{"and no longer", func(c *script) {
+			c.up()
+			old := c.sent[len(c.sent)-1]
+			c.silence(window)
+			c.reply(old, BFDUp)
+			c.tick()
+			c.is(Down)
+			c.stats(func(s Stats) uint64 { return s.Ignored }, 1)
+		}},
+		{"a reflector never says Down or Init", func(c *script) {
+			c.up()
+			for _, state := range []BFDState{BFDDown, BFDInit, BFDDown} {
+				c.answer(state)
+				c.wait(2 * ms)
+			}
+			c.is(Down)
+			c.stats(func(s Stats) uint64 { return s.Ignored }, 3)
+		}},
+		{"what a predecessor's probes left in the map is ignored", func(c *script) {
+			c.reply(77, BFDUp)
+			c.tick()
+			c.wait(2 * ms)
+			c.is(Unknown)
+			c.stats(func(s Stats) uint64 { return s.Ignored }, 1)
+		}},
+		{"a goodbye ends expectations until resumed", func(c *script) {
+			c.up()
+			tr, ok := c.s.Suspend(c.now)
+			if want := (Transition{From: Up, To: None, At: c.now}); !ok || tr != want {
+				c.t.Errorf("suspend: %+v, %v", tr, ok)
+			}
+			c.answer(BFDUp)
+			c.wait(2 * ms)
+			c.is(None)
+			c.silence(100)
+			c.is(None)
+			c.s.Resume(c.now)
+			c.is(Unknown)
+			c.silence(5)
+			c.answer(BFDUp)
+			c.wait(2 * ms)
+			c.is(Up)
+			for i := range RunLengths { // nobody expected it to answer
+				c.stats(func(s Stats) uint64 { return s.Runs[i] }, 0)
+			}
+		}},
+		{"the pace can change", func(c *script) {
+			c.up()
+			c.s.SetTiming(Timing{Interval: 10 * ms, Multiplier: 2})
+			c.answer(BFDUp)
+			c.wait(2 * ms) // the probe that was out already
+			c.wait(10 * ms)
+			c.is(Up)
+			c.wait(10 * ms)
+			c.is(Down)
+		}},
+		{"a multiplier of one", func(c *script) {
+			c.s.SetTiming(Timing{Interval: 2 * ms, Multiplier: 1})
+			c.up()
+			c.silence(1)
+			c.is(Down)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tt.play(newScript(t, normal)) })
+	}
+}
+
+func TestSequenceIsNeverZero(t *testing.T) {
+	c := newScript(t, normal)
+	c.s = NewSession(normal, 1<<32-3, c.now)
+	c.tick()
+	for range 4 {
+		c.answer(BFDUp)
+		c.wait(2 * ms)
+		c.is(Up)
+	}
+	want := []uint32{1<<32 - 2, 1<<32 - 1, 1, 2, 3}
+	if diff := cmp.Diff(want, c.sent); diff != "" {
+		t.Errorf("sequence (-want +got):\n%s", diff)
+	}
+	c.stats(func(s Stats) uint64 { return s.Answered }, 4)
+}
+
+// TestDetectionTime is the promise to the user: a peer that dies at any time is
+// Down within multiplier + 1.5 intervals, by a prober that is on time within a
+// tenth of an interval.
+func TestDetectionTime(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		timing := Timing{
+			Interval:   time.Duration(rapid.IntRange(200, 100_000).Draw(t, "interval us")) * time.Microsecond,
+			Multiplier: rapid.IntRange(1, 10).Draw(t, "multiplier"),
+		}
+		s := NewSession(timing, 0, 0)
+		late := rapid.Custom(func(t *rapid.T) time.Duration {
+			return timing.Interval * time.Duration(rapid.IntRange(0, 100).Draw(t, "late")) / 1000
+		})
+		rtt := timing.Interval / 10
+		death := timing.Interval*3 + timing.Interval*time.Duration(rapid.IntRange(0, 3000).Draw(t, "death"))/1000
+		var held, flying reply
+		for now := time.Duration(0); ; now = s.Next() + late.Draw(t, "by") {
+			if flying.seq != 0 && flying.at <= now {
+				held = flying
+			}
+			if tr, ok := s.Observe(now, held.seq, held.state, held.at); ok && tr.To == Down {
+				if limit := death + time.Duration((float64(timing.Multiplier)+1.5)*float64(timing.Interval)); now > limit {
+					t.Fatalf("died at %s, down at %s, limit %s", death, now, limit)
+				}
+				return
+			}
+			if seq, ok := s.Probe(now); ok {
+				s.Sent(now, true)
+				if now < death {
+					flying = reply{seq: seq, state: uint8(BFDUp), at: now + rtt}
+				}
+			}
+			if now > time.Minute {
+				t.Fatal("never down")
+			}
+		}
+	})
+}
+
+// TestNeverAccusesUnheard plays any schedule of ticks, pauses, losses, late and
+// failed sends, and counts by itself: Down needs as many probes that left in a
+// row, of which nothing was in the map an interval after that, give or take half.
+func TestNeverAccusesUnheard(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		timing := Timing{Interval: 2 * ms, Multiplier: rapid.IntRange(1, 5).Draw(t, "multiplier")}
+		s := NewSession(timing, rapid.Uint32().Draw(t, "start"), 0)
+		type out struct {
+			seq  uint32
+			left time.Duration
+		}
+		var unanswered []out
+		var held reply
+		sent := uint64(0)
+		now := time.Duration(0)
+		for range rapid.IntRange(1, 200).Draw(t, "ticks") {
+			now += rapid.SampledFrom([]time.Duration{ms / 10, ms, 2 * ms, 2 * ms, 2 * ms, 3 * ms, 5 * ms, 300 * ms}).Draw(t, "wait")
+			if len(unanswered) > 0 && rapid.IntRange(0, 3).Draw(t, "reply") == 0 {
+				i := rapid.IntRange(0, len(unanswered)-1).Draw(t, "to")
+				o := unanswered[i]
+				state := rapid.SampledFrom([]BFDState{BFDUp, BFDAdminDown}).Draw(t, "state")
+				held = reply{seq: o.seq, state: uint8(state), at: now}
+				unanswered = unanswered[i+1:]
+			}
+			before := s.State()
+			tr, changed := s.Observe(now, held.seq, held.state, held.at)
+			if changed && tr.To == Down {
+				if !before.live() {
+					t.Fatalf("%s went down", before)
+				}
+				n := 0
+				for _, o := range unanswered {
+					if now-o.left >= timing.Interval/2 {
+						n++
+					}
+				}
+				if n < timing.Multiplier {
+					t.Fatalf("down with %d probes unanswered", n)
+				}
+			}
+			if seq, ok := s.Probe(now); ok {
+				took := rapid.SampledFrom([]time.Duration{0, 0, 0, ms, 30 * ms}).Draw(t, "took")
+				left := rapid.IntRange(0, 9).Draw(t, "fails") > 0
+				now += took
+				s.Sent(now, left)
+				if left {
+					sent++
+					unanswered = append(unanswered, out{seq, now})
+				}
+			}
+			if s.Next() <= now && s.outstanding {
+				t.Fatalf("at %s the next step is due at %s", now, s.Next())
+			}
+		}
+		st := s.Snapshot().Stats
+		outstanding := uint64(0)
+		if s.outstanding {
+			outstanding = 1
+		}
+		if st.Sent != sent || st.Sent != st.Answered+st.Missed+outstanding {
+			t.Fatalf("%d sent, %d outstanding: %s", sent, outstanding, st)
+		}
+	})
+}
+
+// TestPausedProberAccusesNobody: a peer answers everything, but this host stands
+// still now and then, and its network card with it: what came in meanwhile is in
+// the map only a while after the prober runs again, a while that is no longer than
+// the pause, and less than an interval.
+func TestPausedProberAccusesNobody(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		timing := Timing{Interval: 2 * ms, Multiplier: rapid.IntRange(2, 5).Draw(t, "multiplier")}
+		s := NewSession(timing, 0, 0)
+		var held reply
+		var flying []reply
+		for range rapid.IntRange(10, 300).Draw(t, "ticks") {
+			pause := rapid.SampledFrom([]time.Duration{0, 0, 0, ms / 10, ms, 2 * ms, 20 * ms, time.Minute}).Draw(t, "pause")
+			backlog := min(pause, rapid.SampledFrom([]time.Duration{0, ms, 1900 * time.Microsecond}).Draw(t, "backlog"))
+			now := s.Next() + pause
+			for i := range flying {
+				if flying[i].at > s.Next() {
+					flying[i].at = max(flying[i].at, now+backlog)
+				}
+			}
+			for len(flying) > 0 && flying[0].at <= now {
+				held, flying = flying[0], flying[1:]
+			}
+			if tr, ok := s.Observe(now, held.seq, held.state, held.at); ok && tr.To != Up {
+				t.Fatalf("%s -> %s", tr.From, tr.To)
+			}
+			if seq, ok := s.Probe(now); ok {
+				s.Sent(now, true)
+				flying = append(flying, reply{seq: seq, state: uint8(BFDUp), at: now + backlog + 100*time.Microsecond})
+			}
+		}
+	})
+}
+
+func TestHistogram(t *testing.T) {
+	var h Histogram
+	for _, d := range []time.Duration{0, 16 * time.Microsecond, 16*time.Microsecond + 1, 65536 * time.Microsecond, time.Hour} {
+		h.add(d)
+	}
+	want := Histogram{Count: 5, Sum: h.Sum, Last: time.Hour, Max: time.Hour}
+	want.Buckets[0], want.Buckets[1], want.Buckets[Buckets-2], want.Buckets[Buckets-1] = 2, 1, 1, 1
+	if diff := cmp.Diff(want, h); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if bound, ok := BucketBound(Buckets - 2); !ok || bound != 65536*time.Microsecond {
+		t.Errorf("bound %s, %v", bound, ok)
+	}
+	if _, ok := BucketBound(Buckets - 1); ok {
+		t.Error("the last bucket has a bound")
+	}
+}
