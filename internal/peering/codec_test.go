@@ -1,0 +1,369 @@
+package peering
+
+import (
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"hafast/internal/steering"
+	"hafast/pkg/vrrp"
+)
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func equal(a, b Hello) string { return cmp.Diff(a, b, cmpopts.EquateComparable(netip.Addr{})) }
+
+// sample has something in every field.
+func sample() Hello {
+	return Hello{
+		Software: "1.2.0", Node: "haa", Boot: 0x0102030405060708, Sequence: 9, State: Drain,
+		Reason: "drained by the operator", Left: 250, Liveness: true, MAC: [6]byte{2, 0, 0, 0, 0, 10},
+		Addresses: []netip.Addr{addr("10.0.0.1"), addr("fe80::1")},
+		Instances: []Instance{
+			{VRID: 51, Priority: 101, State: vrrp.Active},
+			{IPv6: true, VRID: 52, State: vrrp.Fault},
+		},
+		Services: []steering.Service{
+			{VIP: addr("10.0.0.9"), Port: 80, Proto: steering.TCP},
+			{VIP: addr("10.0.0.9"), Port: 443, Proto: steering.UDP},
+			{VIP: addr("fd00::9"), Port: 443, Proto: steering.TCP},
+		},
+	}
+}
+
+// golden is sample on the wire, field by field.
+const golden = `
+	68616650                  magic
+	01                        version
+	05 312e322e30             software
+	0102030405060708          boot
+	0000000000000009          sequence
+	02                        drain
+	01                        answers S-BFD
+	02000000000a              MAC
+	000000fa                  left
+	03 686161                 node
+	17 647261696e656420627920746865206f70657261746f72
+	02                        addresses
+	04 0a000001
+	06 fe800000000000000000000000000001
+	0002                      instances
+	04 33 65 02               VRID 51, 101, active
+	06 34 00 03               VRID 52, 0, fault
+	0002                      IPv4 services
+	0a000009 0050 06
+	0a000009 01bb 11
+	0001                      IPv6 services
+	fd000000000000000000000000000009 01bb 06
+`
+
+// unhex reads hex digits; words that are none are comments.
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	var out []byte
+	for line := range strings.Lines(s) {
+		for _, word := range strings.Fields(line) {
+			b, err := hex.DecodeString(word)
+			if err != nil {
+				break
+			}
+			out = append(out, b...)
+		}
+	}
+	return out
+}
+
+func encode(t testing.TB, h Hello) []byte {
+	t.Helper()
+	b, err := h.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestGolden(t *testing.T) {
+	want := unhex(t, golden)
+	if got := encode(t, sample()); !slices.Equal(got, want) {
+		t.Errorf("encoded\n%x\nwant\n%x", got, want)
+	}
+	h, err := Decode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := equal(sample(), h); d != "" {
+		t.Errorf("decoded (-want +got):\n%s", d)
+	}
+}
+
+func TestSmallest(t *testing.T) {
+	want := Hello{Boot: 1, State: Up}
+	h, err := Decode(encode(t, want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := equal(want, h); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// list returns n services of as many VIPs from the first on.
+func list(first string, n int) []steering.Service {
+	var out []steering.Service
+	for vip := addr(first); len(out) < n; vip = vip.Next() {
+		out = append(out, steering.Service{VIP: vip, Port: 65535, Proto: steering.UDP})
+	}
+	return out
+}
+
+func TestSizes(t *testing.T) {
+	thousand := sample()
+	thousand.Services = list("fd00::1", 1000)
+	if n := len(encode(t, thousand)); n > 20_000 {
+		t.Errorf("1,000 services take %d bytes", n)
+	}
+	full := Hello{Boot: 1, State: Up}
+	full.Software = strings.Repeat("s", MaxText)
+	full.Node, full.Reason = full.Software, full.Software
+	full.Services = slices.Concat(list("10.0.0.1", MaxServices), list("fd00::1", MaxServices))
+	for i := range MaxAddresses {
+		full.Addresses = append(full.Addresses, netip.AddrFrom16([16]byte{0xfd, 15: byte(i)}))
+	}
+	for range MaxInstances {
+		full.Instances = append(full.Instances, Instance{VRID: 255, Priority: 255, State: vrrp.Fault})
+	}
+	b := encode(t, full)
+	if len(b) > MaxSize {
+		t.Errorf("the largest hello has %d bytes, more than %d", len(b), MaxSize)
+	}
+	h, err := Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := equal(full, h); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestTruncatedAnywhere: no beginning of a hello is a hello.
+func TestTruncatedAnywhere(t *testing.T) {
+	b := encode(t, sample())
+	for n := range b {
+		want := RejectTruncated
+		if n < len(magic) {
+			want = RejectForeign
+		}
+		// The capacity ends there too, so that no read beyond the end goes unseen.
+		if h, err := Decode(b[:n:n]); !errors.Is(err, want) || h.State != 0 {
+			t.Errorf("%d bytes of %d: %v %v, want %v", n, len(b), h.State, err, want)
+		}
+	}
+}
+
+func TestDecodeRejects(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		old, new string // in golden
+		want     Reject
+	}{
+		{"magic", "68616650", "68616651", RejectForeign},
+		{"version 0", "\n\t01  ", "\n\t00  ", RejectTruncated},
+		{"boot 0", "0102030405060708", "0000000000000000", RejectValue},
+		{"state 0", "02                        drain", "00", RejectValue},
+		{"state 5", "02                        drain", "05", RejectValue},
+		{"unknown flag", "01                        answers", "03                        answers", RejectValue},
+		{"newline in the node", "03 686161", "03 680a61", RejectText},
+		{"escape in the software", "05 312e322e30", "05 1b5b316d30", RejectText},
+		{"reason not UTF-8", "17 6472", "17 ff72", RejectText},
+		{"too many addresses", "02                        addresses", "41", RejectCount},
+		{"more addresses than there is room", "02                        addresses", "40", RejectTruncated},
+		{"family 5", "04 0a000001", "05 0a000001", RejectValue},
+		{"address 0.0.0.0", "04 0a000001", "04 00000000", RejectValue},
+		{"multicast address", "04 0a000001", "04 e0000012", RejectValue},
+		{"mapped address", "06 fe800000000000000000000000000001", "06 00000000000000000000ffff0a000001", RejectValue},
+		{"too many instances", "0002                      instances", "0401", RejectCount},
+		{"VRID 0", "04 33 65 02", "04 00 65 02", RejectValue},
+		{"instance's family", "04 33 65 02", "00 33 65 02", RejectValue},
+		{"instance's state", "04 33 65 02", "04 33 65 04", RejectValue},
+		{"too many services", "0002                      IPv4", "0801", RejectCount},
+		{"port 0", "0a000009 0050 06", "0a000009 0000 06", RejectValue},
+		{"protocol", "0a000009 0050 06", "0a000009 0050 01", RejectValue},
+		{"services out of order", "0a000009 0050 06", "0a000009 01bc 06", RejectOrder},
+		{"service twice", "0a000009 0050 06", "0a000009 01bb 11", RejectOrder},
+		{"mapped VIP", "fd000000000000000000000000000009", "00000000000000000000ffff0a000009", RejectValue},
+		{"trailing", "fd000000000000000000000000000009 01bb 06", "fd000000000000000000000000000009 01bb 06 00", RejectTrailing},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bad := strings.Replace(golden, test.old, test.new, 1)
+			if bad == golden {
+				t.Fatal("nothing was replaced")
+			}
+			if _, err := Decode(unhex(t, bad)); !errors.Is(err, test.want) {
+				t.Errorf("%v, want %v", err, test.want)
+			}
+		})
+	}
+	if _, err := Decode(make([]byte, MaxSize+1)); !errors.Is(err, RejectSize) {
+		t.Errorf("an oversized packet: %v", err)
+	}
+}
+
+func TestUnknownVersionIsNamed(t *testing.T) {
+	for _, test := range []struct{ name, packet, want string }{
+		{"with its software", "68616650 02 05 322e302e31 ffff", "protocol version 2 of hafast 2.0.1, this host speaks 1; run the same release of hafast on all hosts"},
+		{"without", "68616650 63", "protocol version 99 of hafast, this host speaks 1; run the same release of hafast on all hosts"},
+		{"unprintable", "68616650 63 01 07", "protocol version 99 of hafast, this host speaks 1; run the same release of hafast on all hosts"},
+	} {
+		_, err := Decode(unhex(t, test.packet))
+		if !errors.Is(err, RejectVersion) || err.Error() != test.want {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+func TestEncodeRefusesWhatIsRejected(t *testing.T) {
+	for name, spoil := range map[string]func(*Hello){
+		"no state":     func(h *Hello) { h.State = 0 },
+		"no boot":      func(h *Hello) { h.Boot = 0 },
+		"long text":    func(h *Hello) { h.Reason = strings.Repeat("x", MaxText+1) },
+		"zone":         func(h *Hello) { h.Addresses[1] = h.Addresses[1].WithZone("eth0") },
+		"no address":   func(h *Hello) { h.Addresses[0] = netip.Addr{} },
+		"disorder":     func(h *Hello) { slices.Reverse(h.Services) },
+		"IPv4 surplus": func(h *Hello) { h.Services = list("10.0.0.1", MaxServices+1) },
+		"IPv6 surplus": func(h *Hello) {
+			h.Services = slices.Concat(list("10.0.0.1", 1), list("fd00::1", MaxServices+1))
+		},
+	} {
+		h := sample()
+		spoil(&h)
+		b, err := h.AppendBinary([]byte("before"))
+		if reject := Reject(""); !errors.As(err, &reject) || string(b) != "before" {
+			t.Errorf("%s: %v, %x", name, err, b)
+		}
+	}
+}
+
+// FuzzDecode: the error is always a Reject, and what decodes encodes to the very
+// bytes it came from.
+func FuzzDecode(f *testing.F) {
+	f.Add(unhex(f, golden))
+	f.Add(encode(f, Hello{Boot: 1, State: Up}))
+	f.Add([]byte(magic + "\x02\x03abc"))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := Decode(b)
+		if err != nil {
+			if reject := Reject(""); !errors.As(err, &reject) || !slices.Contains(Rejects(), reject) || h.Boot != 0 {
+				t.Fatalf("error is %T %v beside %+v", err, err, h)
+			}
+			return
+		}
+		if again := encode(t, h); !slices.Equal(again, b) {
+			t.Fatalf("%x\nis written again as\n%x", b, again)
+		}
+	})
+}
+
+// TestFitCanBeSent: whatever a hello holds, what Fit makes of it can be sent, and
+// arrives as it is; and what could be sent already is left alone.
+func TestFitCanBeSent(t *testing.T) {
+	addrs := rapid.Custom(func(t *rapid.T) netip.Addr {
+		return rapid.SampledFrom([]netip.Addr{
+			addr("10.0.0.1"), addr("10.0.0.2"), addr("fd00::1"), addr("::ffff:10.0.0.1"), addr("fe80::1%eth0"),
+			addr("ff02::1"), addr("0.0.0.0"),
+			{},
+		}).Draw(t, "address")
+	})
+	services := rapid.Custom(func(t *rapid.T) steering.Service {
+		return steering.Service{
+			VIP: addrs.Draw(t, "vip"), Port: rapid.Uint16().Draw(t, "port"),
+			Proto: rapid.SampledFrom([]uint8{steering.TCP, steering.UDP, 1}).Draw(t, "proto"),
+		}
+	})
+	instances := rapid.Custom(func(t *rapid.T) Instance {
+		return Instance{
+			IPv6: rapid.Bool().Draw(t, "six"), VRID: rapid.Uint8().Draw(t, "vrid"), Priority: rapid.Uint8().Draw(t, "priority"),
+			State: vrrp.State(rapid.Uint8Range(0, 5).Draw(t, "state")),
+		}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		h := Hello{
+			Software: rapid.String().Draw(t, "software"),
+			Node:     string(rapid.SliceOf(rapid.Byte()).Draw(t, "node")),
+			Reason:   strings.Repeat(rapid.String().Draw(t, "reason"), rapid.IntRange(1, 20).Draw(t, "times")),
+			Boot:     rapid.Uint64Min(1).Draw(t, "boot"), Sequence: rapid.Uint64().Draw(t, "sequence"),
+			State: State(rapid.Uint8Range(1, 4).Draw(t, "state")), Left: rapid.Uint32().Draw(t, "left"),
+			Liveness:  rapid.Bool().Draw(t, "liveness"),
+			Addresses: rapid.SliceOf(addrs).Draw(t, "addresses"),
+			Instances: rapid.SliceOf(instances).Draw(t, "instances"),
+			Services:  rapid.SliceOf(services).Draw(t, "services"),
+		}
+		fit, err := Fit(h)
+		if err != nil && !errors.Is(err, ErrLeftOut) {
+			t.Fatal(err)
+		}
+		b, err := fit.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !got.same(fit) || got.Sequence != fit.Sequence {
+			t.Fatalf("sent %+v, arrived %+v", fit, got)
+		}
+		if again, err := Fit(got); err != nil || !again.same(got) {
+			t.Fatalf("what was received does not fit: %v, %+v", err, again)
+		}
+	})
+}
+
+func TestFitLeavesOut(t *testing.T) {
+	h := sample()
+	h.Reason = "line\none\xff" + strings.Repeat("é", 200)
+	h.Services = slices.Concat(list("fd00::1", 1), list("10.0.0.1", MaxServices+2), list("10.0.0.1", 1), []steering.Service{{VIP: addr("10.0.0.1")}})
+	h.Instances = slices.Repeat([]Instance{{VRID: 1}}, MaxInstances+1)
+	h.Addresses = nil
+	for i := range MaxAddresses + 3 {
+		h.Addresses = append(h.Addresses, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}))
+	}
+	fit, err := Fit(h)
+	if !errors.Is(err, ErrLeftOut) {
+		t.Fatal(err)
+	}
+	want := `left out of the hello: 3 addresses beyond 64
+left out of the hello: 1 instances beyond 1024
+left out of the hello: 1 services that are no good
+left out of the hello: 2 services beyond 2048 of IPv4`
+	if err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	if wanted := slices.Concat(list("10.0.0.1", MaxServices), list("fd00::1", 1)); !slices.Equal(fit.Services, wanted) {
+		t.Errorf("%d services are left", len(fit.Services))
+	}
+	if len(fit.Addresses) != MaxAddresses || len(fit.Instances) != MaxInstances {
+		t.Errorf("%d addresses, %d instances", len(fit.Addresses), len(fit.Instances))
+	}
+	if !strings.HasPrefix(fit.Reason, "line one?éé") || len(fit.Reason) > MaxText || len(fit.Reason) < MaxText-1 {
+		t.Errorf("reason %q of %d bytes", fit.Reason, len(fit.Reason))
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	h := sample()
+	h.Services = list("10.0.0.1", 1000)
+	packet := encode(b, h)
+	for b.Loop() {
+		if _, err := Decode(packet); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

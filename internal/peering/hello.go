@@ -1,0 +1,169 @@
+package peering
+
+import (
+	"net/netip"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+
+	"hafast/internal/steering"
+	"hafast/pkg/vrrp"
+)
+
+// Bounds of a hello. All at their largest, it is under MaxSize.
+const (
+	// MaxServices is of each family.
+	MaxServices = steering.MaxServices
+	// MaxInstances is the number of gates that the data path has.
+	MaxInstances = 1024
+	MaxAddresses = 64
+	// MaxText bounds each text, in bytes.
+	MaxText = 255
+	// MaxSize is the size of the largest hello, in bytes. It is sent in fragments,
+	// as few networks carry so much in one packet; an ordinary hello, of a few
+	// dozen services, is a single one.
+	MaxSize = 60_000
+)
+
+// State is how a host stands towards new flows.
+type State uint8
+
+// The values are those on the wire; zero is none.
+const (
+	// Up: takes new flows.
+	Up State = iota + 1
+	// Drain: serves the flows that it has.
+	Drain
+	// Down: serves nothing, such as with a dead haproxy.
+	Down
+	// Stopping: the daemon is leaving, and this is its last word.
+	Stopping
+)
+
+// String is the state's name as status shows it.
+func (s State) String() string {
+	switch s {
+	case Up:
+		return "up"
+	case Drain:
+		return "drain"
+	case Down:
+		return "down"
+	case Stopping:
+		return "stopping"
+	default:
+		return "unknown"
+	}
+}
+
+// Instance is a virtual router of a host and where it stands.
+type Instance struct {
+	IPv6 bool
+	// VRID is 1-255. The same one may occur twice, on different interfaces.
+	VRID uint8
+	// Priority is the effective one: what it would advertise.
+	Priority uint8
+	State    vrrp.State
+}
+
+// Hello is all that a host says of itself.
+type Hello struct {
+	// Software is the version of its hafast, for people to read.
+	Software string
+	Node     string
+	// Boot tells one start of a daemon from another; it is random and never 0.
+	// Sequence counts the hellos of a Boot. Exchange fills in both.
+	Boot, Sequence uint64
+	State          State
+	// Reason says why State is what it is; empty for Up.
+	Reason string
+	// Left is how many connections are still with its haproxy, of interest while
+	// it drains or stops.
+	Left uint32
+	// Liveness is whether it answers S-BFD.
+	Liveness bool
+	// MAC is that of the interface which carries its peer-facing address.
+	MAC [6]byte
+	// Addresses are its own ones, of all interfaces that take part: adverts come
+	// from these.
+	Addresses []netip.Addr
+	Instances []Instance
+	// Services are what its haproxy serves, ordered by steering.Service.Compare.
+	Services []steering.Service
+}
+
+// same reports whether two hellos say the same, whatever their numbers.
+func (h Hello) same(o Hello) bool {
+	return h.sameButLeft(o) && h.Left == o.Left
+}
+
+func (h Hello) sameButLeft(o Hello) bool {
+	return h.Software == o.Software && h.Node == o.Node && h.Boot == o.Boot &&
+		h.State == o.State && h.Reason == o.Reason && h.Liveness == o.Liveness && h.MAC == o.MAC &&
+		slices.Equal(h.Addresses, o.Addresses) &&
+		slices.Equal(h.Instances, o.Instances) &&
+		slices.Equal(h.Services, o.Services)
+}
+
+// check holds a hello to what may be sent and is accepted. The error is a Reject.
+func (h Hello) check() error {
+	for _, text := range []string{h.Software, h.Node, h.Reason} {
+		if !printable(text) {
+			return RejectText
+		}
+	}
+	switch {
+	case h.Boot == 0 || h.State < Up || h.State > Stopping:
+		return RejectValue
+	case len(h.Addresses) > MaxAddresses || len(h.Instances) > MaxInstances:
+		return RejectCount
+	}
+	for _, a := range h.Addresses {
+		if !unicast(a) {
+			return RejectValue
+		}
+	}
+	for _, in := range h.Instances {
+		if in.VRID == 0 || in.State > vrrp.Fault {
+			return RejectValue
+		}
+	}
+	return checkServices(h.Services)
+}
+
+func checkServices(list []steering.Service) error {
+	count := 0
+	for i, s := range list {
+		switch {
+		case !unicast(s.VIP) || s.Port == 0 || s.Proto != steering.TCP && s.Proto != steering.UDP:
+			return RejectValue
+		case i > 0 && list[i-1].Compare(s) >= 0:
+			return RejectOrder
+		case i > 0 && list[i-1].VIP.Is4() != s.VIP.Is4():
+			count = 0
+		}
+		if count++; count > MaxServices {
+			return RejectCount
+		}
+	}
+	return nil
+}
+
+// unicast says whether an address can be a host's, written in the one way that
+// compares equal everywhere.
+func unicast(a netip.Addr) bool {
+	return a.IsValid() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified() && !a.IsMulticast()
+}
+
+// printable says whether a text can go into a log and onto a terminal as it is.
+func printable(s string) bool {
+	if len(s) > MaxText || !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
+}
