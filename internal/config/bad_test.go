@@ -52,7 +52,7 @@ func TestBadInput(t *testing.T) {
 		}},
 		{"no vips", "interface: eth0\ninstances:\n  - vrid: 1\n    vips: []\n", []string{"4: vips is empty; write at least one address"}},
 
-		{"unknown key", instance + "colour: red\n", []string{"6: unknown key \"colour\"; allowed are node, interface, peers, instances, sync_groups, haproxy, scripts, announce, nice, log, metrics, control, state_dir, services, balance, liveness, sync, xdp, bpf_dir"}},
+		{"unknown key", instance + "colour: red\n", []string{"6: unknown key \"colour\"; allowed are node, interface, peers, instances, sync_groups, haproxy, scripts, announce, nice, log, metrics, control, state_dir, services, balance, liveness, sync, xdp, flows, bpf_dir"}},
 		{"mistyped key", instance + "inteface: eth1\n", []string{"6: unknown key \"inteface\"; did you mean interface?"}},
 		{"mistyped short key", instance + "log: {lvel: info}\n", []string{"6: unknown key \"lvel\" in log; did you mean level? (allowed are level, format)"}},
 		{"keepalived's key", instance + "    virtual_router_id: 51\n", []string{"6: unknown key \"virtual_router_id\" in instances[]; write vrid (virtual_router_id is keepalived's word)"}},
@@ -76,6 +76,8 @@ func TestBadInput(t *testing.T) {
 		{"word for a list", instance + "sync_groups: all\n", []string{"6: sync_groups is \"all\"; write a list [a, b], each a section with keys such as name:"}},
 		{"word for a section", instance + "log: debug\n", []string{"6: log is \"debug\"; write a section with keys such as level:"}},
 		{"yes for true", instance + "    preempt: yes\n", []string{"6: preempt is \"yes\"; write true or false"}},
+		{"bad witness", instance + "liveness: {witness: gateway}\n", []string{"6: witness is \"gateway\"; write auto, off or an IPv4 address"}},
+		{"IPv6 witness", instance + "liveness: {witness: fd00::1}\n", []string{"6: witness is \"fd00::1\"; write an IPv4 address: the witness is asked by ARP"}},
 		{"bad choice", instance + "xdp: on\n", []string{"6: xdp is \"on\"; write auto, native, generic or off"}},
 		{"haproxy neither off nor section", instance + "haproxy: on\n", []string{"6: haproxy is \"on\"; write off or a section with keys such as pidfile:"}},
 		{"services neither auto nor list", instance + "services: all\n", []string{"6: services is \"all\"; write auto or a list [a, b], each a section with keys such as vip:"}},

@@ -36,20 +36,19 @@ type Config struct {
 	// StateDir holds what must outlive the daemon: the sysctl values to put back.
 	StateDir string
 
-	// The keys below belong to the data path and to state sync. They are read and
-	// validated here, and named in Unused when set, because this version does
-	// not act on them.
-
 	// Services are the VIP ports to steer; empty means auto.
 	Services []Service
 	// Balance is shared or local.
 	Balance string
 	// Liveness paces S-BFD.
 	Liveness Liveness
-	// Sync configures flow replication.
+	// Sync configures flow replication. It is read and validated, and named in
+	// Unused when set, because this version does not act on it.
 	Sync Sync
 	// XDP is auto, native, generic or off.
 	XDP string
+	// Flows is how many TCP flows per family the flow table holds.
+	Flows int
 	// BPFDir is where programs and maps are pinned.
 	BPFDir string
 
@@ -268,6 +267,16 @@ type Service struct {
 type Liveness struct {
 	Interval   time.Duration
 	Multiplier int
+	Witness    Witness
+}
+
+// Witness is who proves by answering ARP that this host's receiving works. The zero
+// value is nobody.
+type Witness struct {
+	// Gateway stands for the default gateway, if it is on the VRRP interface.
+	Gateway bool
+	// Addr is an IPv4 address, or the zero Addr.
+	Addr netip.Addr
 }
 
 // Sync configures flow replication.

@@ -262,6 +262,27 @@ func parseAddr(s string) (netip.Addr, string) {
 	return a, ""
 }
 
+// witness is who proves that receiving works.
+func witness() kind[Witness] {
+	const want = "auto, off or an IPv4 address"
+	return scalar("auto, off or address", want, func(n *yaml.Node) (Witness, string) {
+		switch n.Value {
+		case "auto":
+			return Witness{Gateway: true}, ""
+		case "off":
+			return Witness{}, ""
+		}
+		a, mend := parseAddr(n.Value)
+		if mend == "" && !a.Is4() {
+			mend = "write an IPv4 address: the witness is asked by ARP"
+		}
+		if mend != "" && !isAddr(n.Value) {
+			mend = "write " + want
+		}
+		return Witness{Addr: a}, mend
+	})
+}
+
 // vip is an address with or without its prefix length.
 func vip() kind[netip.Prefix] {
 	return scalar("address[/length]", "an address, such as 10.0.0.1 or 10.0.0.1/24", func(n *yaml.Node) (netip.Prefix, string) {

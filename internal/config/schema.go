@@ -59,7 +59,7 @@ const (
 
 // unused are the top-level keys that this version validates and does not act on.
 func unused() []string {
-	return []string{"services", "balance", "liveness", "sync", "xdp", "bpf_dir"}
+	return []string{"sync"}
 }
 
 func configFields() []field[Config] {
@@ -91,7 +91,8 @@ func configFields() []field[Config] {
 		derived("balance", oneOf("shared", "local"), "`shared` with peers, else `local`", "Spreads new flows over all healthy haproxies, or keeps them on the Active host.", func(c *Config) *string { return &c.Balance }),
 		none("liveness", section(livenessFields()), "The pace of S-BFD between the hosts.", func(c *Config) *Liveness { return &c.Liveness }),
 		derived("sync", section(syncFields()), "off", "Replication of flow state between the hosts.", func(c *Config) *Sync { return &c.Sync }),
-		optional("xdp", oneOf("auto", "native", "generic", "off"), "auto", "How the data path attaches to the interface.", func(c *Config) *string { return &c.XDP }),
+		optional("xdp", oneOf("auto", "native", "generic", "off"), "auto", "How the data path attaches to the interfaces: in the driver, in the kernel's generic way, or as the interface allows; `off` leaves a plain VRRP daemon.", func(c *Config) *string { return &c.XDP }),
+		optional("flows", integer[int](1024, 1<<24).in("flows"), "262144", "How many TCP connections per address family the flow table holds before it forgets the least recently used; UDP has a quarter of it. 262144 take about 75 MiB.", func(c *Config) *int { return &c.Flows }),
 		optional("bpf_dir", path(), "/sys/fs/bpf/hafast", "Where programs and maps are pinned.", func(c *Config) *string { return &c.BPFDir }),
 	}
 }
@@ -275,6 +276,7 @@ func livenessFields() []field[Liveness] {
 	return []field[Liveness]{
 		optional("interval", duration(time.Millisecond, 10*time.Second), "2ms", "The pause between probes.", func(l *Liveness) *time.Duration { return &l.Interval }),
 		optional("multiplier", integer[int](2, 255).in("probes"), "3", "So many unanswered in a row mean down.", func(l *Liveness) *int { return &l.Multiplier }),
+		optional("witness", witness(), "auto", "Who is asked by ARP whether this host's own receiving works, before it takes over from a host that answers no more: the default gateway, an address on the same network, or nobody.", func(l *Liveness) *Witness { return &l.Witness }),
 	}
 }
 
