@@ -11,8 +11,9 @@ import (
 	"hafast/internal/link"
 )
 
-// acquire takes the VIPs: addresses, routes, announcement. Nobody may hear of an
-// address that is not there yet, and replies need their routes.
+// acquire takes the VIPs: gate, addresses, routes, announcement. Nobody may hear of
+// an address that is not there yet or cannot be asked for, and replies need their
+// routes.
 //
 // What fails does not keep the rest back: nine of ten VIPs served are better
 // than none while the tenth is tried again.
@@ -23,6 +24,11 @@ func (o *Owner) acquire(h *holding) []Event {
 		since = o.deps.Now()
 	}
 	var got taking
+	if o.deps.Gate != nil {
+		start := o.deps.Now()
+		o.deps.Gate.OpenGate(h.Name)
+		got.phases.Gate = o.deps.Now().Sub(start)
+	}
 	for _, batch := range h.batches() {
 		o.take(h, batch, &got)
 	}
@@ -105,9 +111,13 @@ func (o *Owner) add(h *holding, p place) (link.Outcome, error) {
 	return o.deps.Addresses.AddAddresses(p.iface, p.addrs)
 }
 
-// release gives the VIPs up: no more announcements, addresses off, routes off.
+// release gives the VIPs up: gate closed, no more announcements, addresses off,
+// routes off.
 func (o *Owner) release(h *holding) []Event {
 	start := o.deps.Now()
+	if o.deps.Gate != nil {
+		o.deps.Gate.CloseGate(h.Name)
+	}
 	h.condition = backup
 	h.schedule = nil
 	h.answer = time.Time{}

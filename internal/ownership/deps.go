@@ -41,12 +41,19 @@ type Guard interface {
 	Set(addrs []netip.Addr) error
 }
 
+// Gate lets requests for the hardware address of an instance's VIPs through to this
+// host's stack, or keeps them from it. Both take effect before they return.
+type Gate interface {
+	OpenGate(instance string)
+	CloseGate(instance string)
+}
+
 // Announcer tells the neighbours; *announce.Sender does.
 type Announcer interface {
 	Announce(to announce.Interface, addrs []netip.Addr) (int, error)
 }
 
-// Deps is what an Owner works with. All but Guard are required.
+// Deps is what an Owner works with. All but Guard and Gate are required.
 type Deps struct {
 	Addresses Addresses
 	Routes    Routes
@@ -54,7 +61,9 @@ type Deps struct {
 	Sysctls   Sysctls
 	// Guard may be nil, on a kernel without nftables; an instance whose Accept
 	// is false is then an error.
-	Guard     Guard
+	Guard Guard
+	// Gate may be nil, where there is no data path.
+	Gate      Gate
 	Announcer Announcer
 	Log       *slog.Logger
 	// Now is the clock, usually time.Now.

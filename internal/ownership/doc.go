@@ -5,14 +5,15 @@
 //	lo     VIP/32  (haproxy binds it)      VIP/32
 //	eth0   -                               VIP      <- ARP and ND are answered
 //	          |                               ^
-//	          |  Acquire: address, routes, announcement, Acquired;
-//	          +---------  then the announcement schedule  --------+
+//	          |  Acquire: gate, address, routes, announcement,    |
+//	          +---------  Acquired; then the announcements  ------+
 //	          ^                                                   |
-//	          +---------  Release: schedule, address, routes  ----+
+//	          +-----  Release: gate, schedule, address, routes  --+
 //
 // Every VIP stays on lo in both states, so that haproxy can bind it at any time;
 // sysctls keep it from being answered for over eth0. Only its presence on the
-// interface says that this host has it.
+// interface says that this host has it. Where there is a data path, its gate decides
+// besides which requests for the VIP get as far as the stack.
 //
 // One goroutine, Run, does all the work. Acquire, Release, Reannounce and Changed
 // leave a note and return at once; of several notes about one instance the last

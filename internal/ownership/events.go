@@ -11,6 +11,8 @@ type Event interface{ event() }
 
 // Phases is how long the steps of an Acquire took.
 type Phases struct {
+	// Gate is until requests for the VIPs get through; zero where there is no gate.
+	Gate time.Duration
 	// Address is until the last address was on its interface.
 	Address time.Duration
 	// Routes is zero for an instance without routes.

@@ -29,6 +29,7 @@ type kernel struct {
 	refuse map[netip.Addr]bool
 	mute   bool // announcements fail
 	locked bool // sysctls fail
+	gated  bool // there is a data path
 	dead   []netip.Addr
 	log    []string
 	// step is how long each change takes.
@@ -100,6 +101,16 @@ func (k *kernel) with(f func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f()
+}
+
+func (k *kernel) OpenGate(instance string) {
+	defer k.work()()
+	k.note("open %s", instance)
+}
+
+func (k *kernel) CloseGate(instance string) {
+	defer k.work()()
+	k.note("close %s", instance)
 }
 
 // change is what a Monitor would report of the interface now.
@@ -281,6 +292,9 @@ func run(t *testing.T, k *kernel, instances []Instance, test func(*testing.T, *b
 			Addresses: k, Routes: k, Macvlans: k, Sysctls: k, Guard: k, Announcer: k,
 			Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		})}
+		if k.gated {
+			b.deps.Gate = k
+		}
 		if err := b.Prepare(instances); err != nil {
 			t.Fatal(err)
 		}

@@ -64,6 +64,43 @@ func TestAcquireOrder(t *testing.T) {
 }
 
 // The first of many addresses need not wait for the last.
+// The gate is the first to open and the first to close: nobody may be told of a VIP
+// that cannot be asked for, nor be answered about one that is on its way out.
+func TestGateOpensAndClosesFirst(t *testing.T) {
+	k := newKernel("eth0")
+	k.gated = true
+	run(t, k, []Instance{instance("a", "10.0.0.9/32")}, func(t *testing.T, b *bench) {
+		k.takeLog()
+		k.with(func() { k.step = ms })
+		b.Acquire("a", time.Now())
+		got := only[Acquired](t, b.after(5*ms))
+		expectLog(t, k, "open a", "add eth0 10.0.0.9/32", "announce eth0 10.0.0.9 02:00:00:00:00:02 fe80::2")
+		if got.Phases.Gate != ms || got.Phases.Total != 3*ms {
+			t.Errorf("phases %+v", got.Phases)
+		}
+		b.Release("a")
+		only[Released](t, b.after(5*ms))
+		expectLog(t, k, "close a", "remove eth0 10.0.0.9/32")
+	})
+}
+
+// Connections that haproxy holds outlive the daemon: their address stays on lo.
+func TestLeaveKeepsLoopback(t *testing.T) {
+	k := newKernel("eth0")
+	run(t, k, []Instance{instance("a", "10.0.0.9/32")}, func(t *testing.T, b *bench) {
+		b.Acquire("a", time.Now())
+		only[Acquired](t, b.after(ms))
+		k.takeLog()
+		if err := b.Leave(); err != nil {
+			t.Fatal(err)
+		}
+		expectLog(t, k, "remove eth0 10.0.0.9/32")
+		if !k.has(loopback, "10.0.0.9") {
+			t.Error("the address is gone from lo")
+		}
+	})
+}
+
 func TestManyAddressesAreTakenInBatches(t *testing.T) {
 	const batches = 3
 	var cidrs, want []string

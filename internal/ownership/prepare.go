@@ -186,3 +186,21 @@ func (o *Owner) Withdraw() error {
 	o.holdings, o.names = map[string]*holding{}, nil
 	return errors.Join(o.retire(before), o.guard(), o.deps.Sysctls.Restore())
 }
+
+// Leave is Withdraw for a host whose haproxy still holds connections to the VIPs: it
+// no longer answers for them, but they stay on lo, and the sysctls that keep lo
+// silent stay too. A later Withdraw takes these off.
+func (o *Owner) Leave() error {
+	o.work.Lock()
+	defer o.work.Unlock()
+	var failures []error
+	for _, name := range o.names {
+		h := o.holdings[name]
+		for _, ev := range o.release(h) {
+			if failed, ok := ev.(Failed); ok {
+				failures = append(failures, failed.Err)
+			}
+		}
+	}
+	return errors.Join(failures...)
+}
