@@ -16,6 +16,7 @@ type fakeBackend struct {
 	err      error
 	readied  int
 	drain    func(context.Context) (control.DrainResult, error)
+	flows    func(context.Context, func(control.Flow) error) error
 	deafened bool
 }
 
@@ -66,4 +67,11 @@ func (f *fakeBackend) Ready(context.Context) error {
 	defer f.mu.Unlock()
 	f.readied++
 	return f.err
+}
+
+func (f *fakeBackend) Flows(ctx context.Context, yield func(control.Flow) error) error {
+	if f.flows == nil {
+		return f.err
+	}
+	return f.flows(ctx, yield)
 }

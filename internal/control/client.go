@@ -50,6 +50,8 @@ func (e *Error) Error() string { return e.Message }
 type Client struct {
 	socket string
 	http   *http.Client
+	// patience is how long the daemon may take to begin a list.
+	patience time.Duration
 }
 
 // NewClient returns a client of the daemon behind the unix socket. Nothing is
@@ -60,7 +62,7 @@ func NewClient(socket string) *Client {
 		return d.DialContext(ctx, "unix", socket)
 	}
 	// A connection per request: the commands make one and leave.
-	return &Client{socket: socket, http: &http.Client{
+	return &Client{socket: socket, patience: requestTimeout, http: &http.Client{
 		Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true},
 	}}
 }

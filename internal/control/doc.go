@@ -4,17 +4,20 @@
 //	hafast status ---+                        +--- Backend (the daemon)
 //	hafast drain  ---+-- /run/.../hafast.sock-+
 //	hafast events ---+   Client      Server   +--- Journal (a ring of Events)
+//	hafast flows  ---+
 //
 // The requests:
 //
 //	GET  /v1/status                 Status
 //	GET  /v1/events?since=N         [Event...]: those with Seq > N still in the ring
 //	GET  /v1/events?since=N&follow=1   the same, then each new one, as NDJSON
+//	GET  /v1/flows?limit=N          each Flow, N at most, as NDJSON
 //	POST /v1/drain?timeout=10s      DrainResult, once the VIPs have moved or the time is up
 //	POST /v1/ready                  {}
 //
 // Anything that fails answers with a status of 400 or above and
-// {"error": "..."}.
+// {"error": "..."}. A list of flows that fails in the middle, when its status has
+// long been sent, ends with such a line.
 //
 // HTTP is chosen for what comes with it: deadlines, streaming, and curl
 // --unix-socket as a client of last resort. The socket belongs to root with mode

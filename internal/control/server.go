@@ -26,11 +26,18 @@ type Backend interface {
 	// such gaps from Events.
 	Subscribe(ctx context.Context) <-chan Event
 	// Drain takes the host out of service at once and waits until every
-	// instance that was Active here has another Active. When ctx's deadline passes first, that is no
-	// error: the instances that stayed are in Kept.
+	// instance that was Active here has another Active. When ctx's deadline
+	// passes first, that is no error: the instances that stayed are in Kept. It
+	// does not wait for connections to end, only says how many there are.
 	Drain(ctx context.Context) (DrainResult, error)
 	// Ready takes a drain back. It does nothing when the host is not drained.
 	Ready(ctx context.Context) error
+	// Flows calls yield with each flow of the table, in any order, and stops with
+	// the first error yield returns, which it passes on (wrapped or not). A client
+	// that reads slowly keeps yield waiting for as long as it likes: nothing that
+	// others need may be held meanwhile. Without a flow table the error says why
+	// there is none.
+	Flows(ctx context.Context, yield func(Flow) error) error
 }
 
 // DefaultDrainTimeout is how long a drain waits for a peer to take over when the
@@ -39,9 +46,11 @@ const DefaultDrainTimeout = 10 * time.Second
 
 const (
 	maxDrainTimeout = time.Hour
-	// maxConns bounds the open connections, maxFollowers those that stay open.
+	// maxConns bounds the open connections, maxFollowers and maxListings those
+	// that stay open.
 	maxConns     = 64
 	maxFollowers = 32
+	maxListings  = 8
 	// maxBody and maxHeader bound what a request may carry; ours carry nothing.
 	maxBody   = 4 << 10
 	maxHeader = 16 << 10
@@ -52,6 +61,7 @@ type Server struct {
 	backend   Backend
 	log       *slog.Logger
 	followers chan struct{}
+	listings  chan struct{}
 	// ioTimeout bounds each read of a request and each write of an answer.
 	ioTimeout time.Duration
 }
@@ -62,6 +72,7 @@ func NewServer(backend Backend, log *slog.Logger) *Server {
 		backend:   backend,
 		log:       log,
 		followers: make(chan struct{}, maxFollowers),
+		listings:  make(chan struct{}, maxListings),
 		ioTimeout: 5 * time.Second,
 	}
 }
@@ -91,10 +102,11 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("GET /v1/flows", s.flows)
 	mux.HandleFunc("POST /v1/drain", s.drain)
 	mux.HandleFunc("POST /v1/ready", s.ready)
 	// The mux's own answers to what it does not know are plain text.
-	for _, path := range []string{"/v1/status", "/v1/events", "/v1/drain", "/v1/ready"} {
+	for _, path := range []string{"/v1/status", "/v1/events", "/v1/flows", "/v1/drain", "/v1/ready"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			s.fail(w, http.StatusMethodNotAllowed, fmt.Errorf("%s does not take %s", r.URL.Path, r.Method))
 		})
@@ -242,6 +254,7 @@ func withoutNulls(st Status) Status {
 		instances[i] = inst
 	}
 	st.Instances = instances
+	st.XDP = st.XDP.withoutNulls()
 	return st
 }
 

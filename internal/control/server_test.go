@@ -57,11 +57,22 @@ func TestStatusRoundTrip(t *testing.T) {
 			Priority: 101, EffectivePriority: 103, VIPs: []string{"10.224.147.208/32"},
 			Active: "10.224.147.166", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		}},
-		Targets:  []control.Target{{Node: "haa", Address: "10.224.147.166", State: "up"}},
-		Checks:   []control.Check{{Name: "haproxy", Up: true, Detail: "pid 7"}},
-		Liveness: []any{},
-		Sync:     control.Sync{State: "off"},
-		XDP:      control.XDP{Mode: "off"},
+		Targets: []control.Target{
+			{Node: "haa", Address: "10.224.147.166", State: "drain", Self: true, Place: new(0), Services: 2, Connections: new(12), Reason: "drained"},
+			{Node: "hab", Address: "10.224.147.167", State: "up", Place: new(1), Services: 2},
+		},
+		Checks: []control.Check{{Name: "haproxy", Up: true, Detail: "pid 7"}},
+		Liveness: []control.Liveness{{
+			Peer: "hab", Address: "10.224.147.167", State: "up", IntervalMS: 2, Multiplier: 3, RTTMicroseconds: 120.5,
+			Sent: 100, Answered: 98, Missed: 1, LongestMiss: 1, Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		}},
+		Sync: control.Sync{State: "off"},
+		XDP: control.XDP{
+			Mode: "native", Interfaces: []control.XDPInterface{{Name: "eth0", Mode: "native", Adopted: true}},
+			Lease:    &control.Lease{Fresh: true, RemainingMS: 81.5, Lapses: 1},
+			Services: []control.XDPService{{VIP: "10.224.147.208", Port: 443, Proto: "tcp", Targets: []string{"haa", "hab"}}},
+			Flows:    512, FlowCapacity: 1 << 18, Counters: map[string]uint64{"tx_flow": 7},
+		},
 	}
 	client, _ := start(t, &fakeBackend{status: want})
 	got, err := client.Status(t.Context())
@@ -75,7 +86,10 @@ func TestStatusRoundTrip(t *testing.T) {
 
 // Readers of the JSON may range over every list without asking for null.
 func TestAnswersHaveNoNullLists(t *testing.T) {
-	backend := &fakeBackend{status: control.Status{Instances: []control.Instance{{Name: "VI_1"}}}}
+	backend := &fakeBackend{status: control.Status{
+		Instances: []control.Instance{{Name: "VI_1"}},
+		XDP:       control.XDP{Services: []control.XDPService{{VIP: "10.0.0.1"}}},
+	}}
 	handler := control.NewServer(backend, slog.New(slog.DiscardHandler)).Handler()
 	for _, request := range []string{"GET /v1/status", "GET /v1/events", "POST /v1/drain"} {
 		method, path, _ := strings.Cut(request, " ")
@@ -115,8 +129,9 @@ func TestReady(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	moved := control.DrainResult{
-		Moved: []control.Handover{{Instance: "VI_1", VIPs: []string{"10.0.0.1/32"}, To: "10.0.0.3"}},
-		Kept:  []control.Handover{},
+		Moved:       []control.Handover{{Instance: "VI_1", VIPs: []string{"10.0.0.1/32"}, To: "10.0.0.3"}},
+		Kept:        []control.Handover{},
+		Connections: new(12),
 	}
 	kept := control.DrainResult{
 		Moved: []control.Handover{},
@@ -182,12 +197,13 @@ func TestBackendErrorsReachClient(t *testing.T) {
 	_, statusErr := client.Status(t.Context())
 	_, eventsErr := client.Events(t.Context(), 0)
 	_, drainErr := client.Drain(t.Context(), 0)
+	_, flowsErr := listed(client.Flows(t.Context(), 0))
 	var followErr error
 	for _, err := range client.Follow(t.Context(), 0) {
 		followErr = err
 	}
 	for name, err := range map[string]error{
-		"status": statusErr, "events": eventsErr, "drain": drainErr,
+		"status": statusErr, "events": eventsErr, "drain": drainErr, "flows": flowsErr,
 		"ready": client.Ready(t.Context()), "follow": followErr,
 	} {
 		var answer *control.Error
@@ -209,6 +225,9 @@ func TestBadRequests(t *testing.T) {
 		{"since is a word", "GET", "/v1/events?since=yesterday", "", 400, `since "yesterday"`},
 		{"since is negative", "GET", "/v1/events?since=-1", "", 400, `since "-1"`},
 		{"follow is a word", "GET", "/v1/events?follow=please", "", 400, `follow "please"`},
+		{"flows by POST", "POST", "/v1/flows", "", 405, "/v1/flows does not take POST"},
+		{"limit is a word", "GET", "/v1/flows?limit=few", "", 400, `limit "few"`},
+		{"limit is zero", "GET", "/v1/flows?limit=0", "", 400, `limit "0"`},
 		{"timeout has no unit", "POST", "/v1/drain?timeout=10", "", 400, `timeout "10"`},
 		{"timeout is zero", "POST", "/v1/drain?timeout=0s", "", 400, `timeout "0s"`},
 		{"timeout is endless", "POST", "/v1/drain?timeout=90m", "", 400, "up to 1h"},

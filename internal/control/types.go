@@ -11,7 +11,7 @@ type Status struct {
 	Instances []Instance `json:"instances"`
 	Targets   []Target   `json:"targets"`
 	Checks    []Check    `json:"checks"`
-	Liveness  []any      `json:"liveness"`
+	Liveness  []Liveness `json:"liveness"`
 	Sync      Sync       `json:"sync"`
 	XDP       XDP        `json:"xdp"`
 }
@@ -39,14 +39,6 @@ type Instance struct {
 	Transitions uint64    `json:"transitions"`
 }
 
-// Target is a haproxy that can serve flows.
-type Target struct {
-	Node    string `json:"node"`
-	Address string `json:"address"`
-	// State is up, down, drain or unknown.
-	State string `json:"state"`
-}
-
 // Check is one health check.
 type Check struct {
 	Name   string    `json:"name"`
@@ -58,12 +50,6 @@ type Check struct {
 // Sync tells of flow replication; State is off in this version.
 type Sync struct {
 	State string `json:"state"`
-}
-
-// XDP tells of the data path; Mode is off in this version.
-type XDP struct {
-	Mode   string `json:"mode"`
-	Reason string `json:"reason,omitempty"`
 }
 
 // Event is one entry of the journal: a transition, a rival claim, a mended
@@ -98,6 +84,9 @@ type DrainResult struct {
 	// Kept are the instances nobody took over in time: their VIPs are still
 	// here, and still served.
 	Kept []Handover `json:"kept"`
+	// Connections are how many of this host's haproxy are still open: they stay
+	// until they end by themselves. It is nil when they cannot be counted.
+	Connections *int `json:"connections,omitempty"`
 }
 
 // Handover is one instance's part in a drain.

@@ -31,6 +31,8 @@ func (b *slowBackend) Drain(ctx context.Context) (DrainResult, error) {
 
 func (b *slowBackend) Ready(context.Context) error { return nil }
 
+func (b *slowBackend) Flows(context.Context, func(Flow) error) error { return nil }
+
 // A drain and a stream outlive the timeouts that bound a request's reading.
 func TestLongRequestsOutliveReadTimeout(t *testing.T) {
 	backend := &slowBackend{drained: make(chan struct{})}

@@ -9,6 +9,10 @@ import (
 // other stands for a word outside its set.
 const other = "other"
 
+// unknown is the state of what nobody has seen, and of what is in no state that
+// is known here.
+const unknown = "unknown"
+
 // Kinds of announcement, for Announced.
 const (
 	KindARP = "arp" // gratuitous ARP
@@ -23,6 +27,7 @@ const (
 // Phases of a takeover, for TakeoverPhase, in their order.
 const (
 	PhaseDecide   = "decide"   // from the event that decided it to the decision
+	PhaseGate     = "gate"     // requests for the addresses get through, where there is a data path
 	PhaseAddress  = "address"  // addresses on the interface
 	PhaseRoutes   = "routes"   // routes in place, for an instance that has some
 	PhaseAnnounce = "announce" // gratuitous ARP and unsolicited NA sent
@@ -59,7 +64,7 @@ func newLabelSets() labelSets {
 	} {
 		l.causes = append(l.causes, string(cause))
 	}
-	l.phases = set{PhaseDecide, PhaseAddress, PhaseRoutes, PhaseAnnounce, PhaseTotal}
+	l.phases = set{PhaseDecide, PhaseGate, PhaseAddress, PhaseRoutes, PhaseAnnounce, PhaseTotal}
 	l.announcements = set{KindARP, KindNA}
 	l.rivals = set{KindARP, KindNA, KindAdvert}
 	return l

@@ -48,6 +48,10 @@ type Metrics struct {
 	configReloads *prometheus.CounterVec
 	loopLateness  prometheus.Histogram
 
+	dataPath    *dataPathCollector
+	leaseLapses prometheus.Counter
+	leaseLate   prometheus.Histogram
+
 	mu sync.Mutex
 	// instances, interfaces and checks are those that have series.
 	instances  map[string]identity
@@ -78,6 +82,7 @@ func New(version string) *Metrics {
 	)
 	m.defineInstance()
 	m.defineHost()
+	m.defineDataPath()
 
 	m.gauge("build_info", "Always 1; the labels say what is running.", "version", "goversion", "revision").
 		WithLabelValues(version, runtime.Version(), revision()).Set(1)
@@ -148,6 +153,23 @@ func (m *Metrics) defineHost() {
 		Buckets:   latenessBuckets(),
 	})
 	m.registry.MustRegister(m.takeoverPhase, m.haproxyRestarts, m.loopLateness)
+}
+
+// defineDataPath makes the collectors of the data path.
+func (m *Metrics) defineDataPath() {
+	m.dataPath = newDataPathCollector()
+	m.leaseLapses = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: namespace,
+		Name:      "lease_lapses_total",
+		Help:      "Times the lease ran out before the daemon renewed it, and this host stopped answering for its VIPs.",
+	})
+	m.leaseLate = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace,
+		Name:      "lease_late_seconds",
+		Help:      "How much later than planned the lease was renewed.",
+		Buckets:   latenessBuckets(),
+	})
+	m.registry.MustRegister(m.dataPath, m.leaseLapses, m.leaseLate)
 }
 
 func (m *Metrics) gauge(name, help string, labels ...string) *prometheus.GaugeVec {

@@ -42,6 +42,18 @@ func exercise(m *metrics.Metrics) {
 	m.HAProxyRestarted()
 	m.ConfigReloaded(nil)
 	m.LoopLateness(time.Millisecond)
+	m.LeaseRenewed(time.Millisecond)
+	m.LeaseLapsed()
+}
+
+// everything is exercise with what other rooms keep.
+func everything() *metrics.Metrics {
+	m := metrics.New("1.0")
+	exercise(m)
+	watching(m)
+	zero := func() uint64 { return 0 }
+	m.WatchCounts(metrics.Counts{ClaimsMalformed: zero, NotifyDropped: zero, NotifyFailed: zero})
+	return m
 }
 
 func scrape(t *testing.T, m *metrics.Metrics) string {
@@ -101,8 +113,7 @@ func wantLine(t *testing.T, body, line string) {
 }
 
 func TestLint(t *testing.T) {
-	m := metrics.New("1.0")
-	exercise(m)
+	m := everything()
 	problems, err := testutil.GatherAndLint(m.Registry())
 	if err != nil {
 		t.Fatal(err)
@@ -125,8 +136,7 @@ func TestPromtoolCheckMetrics(t *testing.T) {
 	if err != nil {
 		t.Skip("promtool is not installed")
 	}
-	m := metrics.New("1.0")
-	exercise(m)
+	m := everything()
 	cmd := exec.CommandContext(t.Context(), promtool, "check", "metrics")
 	cmd.Stdin = strings.NewReader(scrape(t, m))
 	if out, err := cmd.CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) != 0 {
@@ -298,7 +308,7 @@ func TestVRRPWordsAreKnown(t *testing.T) {
 }
 
 func TestConcurrentUse(t *testing.T) {
-	m := metrics.New("1.0")
+	m := everything()
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
