@@ -33,7 +33,7 @@ func Run(cfg *config.Config, env Env) []Problem {
 	c.running = env.Answers(cfg.Control.Socket) == nil
 	for _, rule := range []func(){
 		c.unused, c.network, c.peers, c.groups, c.heldVIPs,
-		c.kernel, c.privileges, c.sysctls,
+		c.kernel, c.privileges, c.sysctls, c.dataPath,
 		c.haproxy, c.commands, c.rivals,
 		c.endpoints, c.syncKey,
 	} {
@@ -69,7 +69,7 @@ func (c *checker) add(path, text, mend string, warning bool) {
 // unused names the keys that have no effect.
 func (c *checker) unused() {
 	for _, at := range c.cfg.Unused {
-		c.warning(at.Key, at.Key+" has no effect: this version has no data path and no state sync", "leave it for a later version, or take it out")
+		c.warning(at.Key, at.Key+" has no effect: this version has no state sync", "leave it for a later version, or take it out")
 	}
 }
 

@@ -7,6 +7,7 @@ type Env interface {
 	Network
 	Kernel
 	Files
+	DataPath
 }
 
 // Network is what the host is connected to.
@@ -56,4 +57,56 @@ type Files interface {
 	Key(path string) error
 	// Processes maps process ids to the names in /proc/PID/comm.
 	Processes() (map[int]string, error)
+}
+
+// DataPath is what the XDP program needs.
+type DataPath interface {
+	// XDPMissing names what the XDP program needs and the kernel has not. An
+	// error means that the kernel could not be asked.
+	XDPMissing() ([]Feature, error)
+	// OnBPFFS tells whether a directory, or the nearest above it that exists, is
+	// on a BPF file system.
+	OnBPFFS(dir string) (bool, error)
+	// XDP tells how an interface stands to XDP. What is pinned below bpfDir is
+	// hafast's own.
+	XDP(device, bpfDir string) (XDP, error)
+	// OnLink tells whether an address is reached without a gateway.
+	OnLink(addr netip.Addr) (bool, error)
+}
+
+// Feature is something that not every kernel has.
+type Feature struct {
+	Name string
+	// Since is the first release with it, such as 5.9. It may be left out of later ones.
+	Since string
+}
+
+// XDP is how an interface stands to XDP.
+type XDP struct {
+	// Driver is the name of the interface's driver.
+	Driver string
+	// Native tells whether the driver runs XDP itself.
+	Native Native
+	// Program is what runs there now; nil if nothing does.
+	Program *Program
+}
+
+// Native tells whether a driver runs XDP itself, without the slower generic mode.
+type Native int
+
+// The kernel tells since 6.3.
+const (
+	NativeUnknown Native = iota
+	NativeYes
+	NativeNo
+)
+
+// Program is an XDP program on an interface.
+type Program struct {
+	// ID is the kernel's number, 0 where several programs run.
+	ID uint32
+	// Name may be empty.
+	Name string
+	// Own tells that hafast has put it there.
+	Own bool
 }

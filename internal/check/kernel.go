@@ -65,6 +65,15 @@ func (c *checker) privileges() {
 			mend: "run as root, or set nice: 0", warning: true, unneeded: c.cfg.Nice >= 0,
 		},
 		{capability: unix.CAP_IPC_LOCK, name: "CAP_IPC_LOCK", what: "a takeover may have to wait for the disk", mend: grant, warning: true},
+		{
+			capability: unix.CAP_BPF, name: "CAP_BPF", what: "the XDP program cannot be loaded",
+			mend: grant + ", or set xdp: off", unneeded: !c.steers() || c.capable(unix.CAP_SYS_ADMIN),
+		},
+		{
+			capability: unix.CAP_SYS_PTRACE, name: "CAP_SYS_PTRACE", what: "what haproxy listens on cannot be found out if it runs as another user",
+			mend: grant + ", or write services: by hand", warning: true,
+			unneeded: !c.steers() || len(c.cfg.Services) > 0 || c.cfg.HAProxy.Mode == config.HAProxyOff,
+		},
 	} {
 		has, err := c.env.Capable(need.capability)
 		if err != nil {
@@ -75,6 +84,12 @@ func (c *checker) privileges() {
 			c.add("", fmt.Sprintf("%s is missing: %s", need.name, need.what), need.mend, need.warning)
 		}
 	}
+}
+
+// capable is false where it cannot be found out, which privileges reports.
+func (c *checker) capable(capability int) bool {
+	has, err := c.env.Capable(capability)
+	return has && err == nil
 }
 
 // sysctls checks values that hafast does not set itself, or cannot override: the

@@ -131,12 +131,7 @@ const ownerPriority = 255
 
 // peers checks that peers are others, and that somebody uses them.
 func (c *checker) peers() {
-	own := map[netip.Addr]string{}
-	for _, l := range c.links() {
-		for _, p := range l.Addrs {
-			own[p.Addr()] = l.Name
-		}
-	}
+	own := c.own()
 	check := func(path string, peer netip.Addr) {
 		if device, ok := own[peer]; ok {
 			c.problem(path, fmt.Sprintf("peer %s is this host's own address, on %s", peer, device),

@@ -1,0 +1,152 @@
+package check
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// bpffs is where a BPF file system is mounted; hafast does so itself if nobody has.
+const bpffs = "/sys/fs/bpf"
+
+// steers tells whether there is to be a data path.
+func (c *checker) steers() bool { return c.cfg.XDP != "off" }
+
+// dataPath checks what steering, fencing and liveness stand on.
+func (c *checker) dataPath() {
+	if !c.steers() {
+		return
+	}
+	c.xdpKernel()
+	c.bpfDir()
+	c.xdpDevices()
+	c.steering()
+	c.witness()
+}
+
+func (c *checker) xdpKernel() {
+	if v, ok := c.sysctl("net/core/bpf_jit_enable"); ok && v == 0 {
+		c.warning("xdp", "net.core.bpf_jit_enable is 0: the XDP program is interpreted, which is several times slower",
+			"sysctl -w net.core.bpf_jit_enable=1")
+	}
+	if !c.capable(unix.CAP_BPF) && !c.capable(unix.CAP_SYS_ADMIN) {
+		return // privileges has said so; the kernel would not answer
+	}
+	missing, err := c.env.XDPMissing()
+	if err != nil {
+		c.warning("xdp", fmt.Sprintf("whether the kernel can run the XDP program is not known: %v", err), "run hafast check as root on the host itself")
+		return
+	}
+	for _, f := range missing {
+		c.problem("xdp", fmt.Sprintf("the kernel has no %s, which the XDP program needs", f.Name),
+			fmt.Sprintf("use Linux %s or later with it built in, or set xdp: off", f.Since))
+	}
+}
+
+// bpfDir checks where programs and maps outlive the daemon.
+func (c *checker) bpfDir() {
+	dir := c.cfg.BPFDir
+	switch on, err := c.env.OnBPFFS(dir); {
+	case err != nil:
+		c.problem("bpf_dir", fmt.Sprintf("bpf_dir %s cannot be used: %v", dir, cause(err)), "write another, below "+bpffs)
+	case on:
+	case !strings.HasPrefix(dir, bpffs+"/"):
+		c.problem("bpf_dir", fmt.Sprintf("bpf_dir %s is not on a BPF file system", dir),
+			fmt.Sprintf("write a directory below %s, or mount one there: mount -t bpf bpf DIRECTORY", bpffs))
+	case !c.capable(unix.CAP_SYS_ADMIN):
+		c.problem("bpf_dir", fmt.Sprintf("no BPF file system is mounted at %s, and without CAP_SYS_ADMIN hafast cannot mount it", bpffs),
+			fmt.Sprintf("mount -t bpf bpf %s, at each boot", bpffs))
+	}
+}
+
+// xdpDevices checks the interfaces that the program is to be attached to.
+func (c *checker) xdpDevices() {
+	links := c.links()
+	var seen []string
+	one := func(device, path string) {
+		if _, ok := links[device]; ok && !slices.Contains(seen, device) {
+			seen = append(seen, device)
+			c.xdpDevice(device, path)
+		}
+	}
+	for i := range c.cfg.Instances {
+		inst := &c.cfg.Instances[i]
+		one(inst.Interface, c.interfacePath(i))
+		for j, vip := range inst.VIPs {
+			one(vip.Interface, fmt.Sprintf("%s.vips[%d].interface", instancePath(i), j))
+		}
+	}
+}
+
+func (c *checker) xdpDevice(device, path string) {
+	x, err := c.env.XDP(device, c.cfg.BPFDir)
+	if err != nil {
+		c.warning(path, fmt.Sprintf("whether %s can run XDP is not known: %v", device, err), "run hafast check as root on the host itself")
+		return
+	}
+	if p := x.Program; p != nil && !p.Own {
+		which := "several XDP programs of somebody else"
+		if p.ID != 0 {
+			which = fmt.Sprintf("somebody else's XDP program, id %d", p.ID)
+			if p.Name != "" {
+				which += ", " + p.Name
+			}
+		}
+		c.problem(path, fmt.Sprintf("interface %s runs %s, which hafast does not displace", device, which),
+			fmt.Sprintf("stop what has put it there, or take it off: ip link set dev %s xdp off; or set xdp: off", device))
+	}
+	switch {
+	case x.Native == NativeNo && c.cfg.XDP == "native":
+		c.problem(path, fmt.Sprintf("the driver of %s, %s, has no native XDP", device, x.Driver), "set xdp: auto, or use an interface whose driver has it")
+	case x.Native == NativeNo && c.cfg.XDP == "auto":
+		c.warning(path, fmt.Sprintf("the driver of %s, %s, has no native XDP: packets go through the generic mode, which is slower", device, x.Driver),
+			"use an interface whose driver has it, or set xdp: generic")
+	case x.Native == NativeUnknown && c.cfg.XDP == "native":
+		c.warning(path, fmt.Sprintf("this kernel does not tell whether the driver of %s, %s, has native XDP (Linux 6.3 does)", device, x.Driver),
+			"set xdp: auto, which takes the generic mode if it has not")
+	}
+}
+
+// steering checks that there is a wire to each peer: flows are sent on as frames.
+func (c *checker) steering() {
+	own := c.own()
+	for j, peer := range c.cfg.Peers {
+		if _, ok := own[peer]; ok {
+			continue // peers reports it
+		}
+		path := fmt.Sprintf("peers[%d]", j)
+		switch on, err := c.env.OnLink(peer); {
+		case err != nil:
+			c.warning(path, fmt.Sprintf("whether peer %s is reached directly is not known: %v", peer, err), "run hafast check on the host itself")
+		case !on:
+			c.warning(path, fmt.Sprintf("peer %s is behind a gateway, or not reached at all: no flow can be steered to it", peer),
+				"write an address of the peer in a network that this host is in too, or set xdp: off")
+		}
+	}
+}
+
+// witness checks that the host that is asked by ARP can hear it.
+func (c *checker) witness() {
+	addr := c.cfg.Liveness.Witness.Addr
+	if !addr.IsValid() {
+		return
+	}
+	if on, err := c.env.OnLink(addr); err == nil && !on {
+		c.warning("liveness.witness", fmt.Sprintf("witness %s is not in a network of this host: it cannot answer ARP", addr),
+			"write a neighbour that is always there, such as the gateway, or witness: off")
+	}
+}
+
+// own maps this host's addresses to their interfaces.
+func (c *checker) own() map[netip.Addr]string {
+	own := map[netip.Addr]string{}
+	for _, l := range c.links() {
+		for _, p := range l.Addrs {
+			own[p.Addr()] = l.Name
+		}
+	}
+	return own
+}

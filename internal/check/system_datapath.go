@@ -1,0 +1,231 @@
+package check
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"path/filepath"
+	"runtime"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
+	xdplink "github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/pin"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"hafast/internal/link"
+)
+
+// XDPMissing implements [DataPath] by trying: distributions backport features, and
+// leave others out.
+func (system) XDPMissing() ([]Feature, error) {
+	var missing []Feature
+	for _, need := range []struct {
+		Feature
+		probe func() error
+	}{
+		{Feature{"XDP programs", "4.8"}, func() error { return features.HaveProgramType(ebpf.XDP) }},
+		{Feature{"LRU hash maps", "4.10"}, func() error { return features.HaveMapType(ebpf.LRUHash) }},
+		{Feature{"maps in a process's memory", "5.5"}, func() error { return features.HaveMapFlag(features.BPF_F_MMAPABLE) }},
+		{Feature{"bpf_skc_lookup_tcp for XDP", "5.2"}, func() error { return features.HaveProgramHelper(ebpf.XDP, asm.FnSkcLookupTcp) }},
+		{Feature{"BPF links for XDP", "5.9"}, haveXDPLink},
+	} {
+		err := need.probe()
+		switch {
+		case errors.Is(err, ebpf.ErrNotSupported):
+			missing = append(missing, need.Feature)
+		case err != nil:
+			return missing, fmt.Errorf("%s: %w", need.Name, err)
+		}
+	}
+	return missing, nil
+}
+
+// haveXDPLink attaches a program that does nothing to the loopback interface of a
+// network namespace that ends with it, so that nothing of the host's is touched.
+func haveXDPLink() error {
+	result := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine, and its
+		// namespace with the thread.
+		runtime.LockOSThread()
+		result <- tryXDPLink()
+	}()
+	return <-result
+}
+
+func tryXDPLink() error {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("make a network namespace: %w", err)
+	}
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.XDP, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2 /* XDP_PASS */), asm.Return()},
+	})
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	const loopback = 1 // its number in every namespace
+	l, err := xdplink.AttachXDP(xdplink.XDPOptions{Program: program, Interface: loopback, Flags: xdplink.XDPGenericMode})
+	if errors.Is(err, unix.EINVAL) {
+		// What a kernel answers that has links, but none of this kind.
+		return fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
+	}
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+// OnBPFFS implements [DataPath].
+func (system) OnBPFFS(dir string) (bool, error) {
+	for {
+		var st unix.Statfs_t
+		err := unix.Statfs(dir, &st)
+		if errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
+			dir = filepath.Dir(dir)
+			continue
+		}
+		return err == nil && st.Type == unix.BPF_FS_MAGIC, err
+	}
+}
+
+// XDP implements [DataPath].
+func (system) XDP(device, bpfDir string) (XDP, error) {
+	l, err := netlink.LinkByName(device)
+	if err != nil {
+		return XDP{}, fmt.Errorf("read interface: %w", err)
+	}
+	x := XDP{Driver: driver(device)}
+	if x.Native, err = native(l.Attrs().Index); err != nil {
+		return XDP{}, err
+	}
+	if now := l.Attrs().Xdp; now != nil && now.Attached {
+		x.Program = &Program{ID: now.ProgId}
+		if now.ProgId != 0 {
+			x.Program.Name = programName(ebpf.ProgramID(now.ProgId))
+			if x.Program.Own, err = pinned(bpfDir, ebpf.ProgramID(now.ProgId)); err != nil {
+				return XDP{}, err
+			}
+		}
+	}
+	return x, nil
+}
+
+// driver is the name of an interface's driver.
+func driver(device string) string {
+	const unknown = "unknown"
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return unknown
+	}
+	defer unix.Close(fd)
+	info, err := unix.IoctlGetEthtoolDrvinfo(fd, device)
+	if err != nil {
+		return unknown
+	}
+	return unix.ByteSliceToString(info.Driver[:])
+}
+
+// From linux/netdev.h.
+const (
+	netdevCmdDevGet      = 1
+	netdevDevIfindex     = 1
+	netdevDevXDPFeatures = 3
+	netdevXDPActBasic    = 1 // the driver runs programs, and knows PASS, DROP, TX and ABORTED
+)
+
+// native asks the generic netlink family netdev (Linux 6.3) what the driver can.
+func native(ifindex int) (Native, error) {
+	family, err := netlink.GenlFamilyGet("netdev")
+	if errors.Is(err, unix.ENOENT) {
+		return NativeUnknown, nil
+	}
+	if err != nil {
+		return NativeUnknown, fmt.Errorf("find netlink family netdev: %w", err)
+	}
+	request := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_ACK)
+	request.AddData(&nl.Genlmsg{Command: netdevCmdDevGet, Version: uint8(family.Version)})
+	request.AddData(nl.NewRtAttr(netdevDevIfindex, nl.Uint32Attr(uint32(ifindex))))
+	answers, err := request.Execute(unix.NETLINK_GENERIC, 0)
+	if err != nil {
+		return NativeUnknown, fmt.Errorf("ask for the driver's XDP features: %w", err)
+	}
+	for _, answer := range answers {
+		if len(answer) < nl.SizeofGenlmsg {
+			continue
+		}
+		attrs, err := nl.ParseRouteAttr(answer[nl.SizeofGenlmsg:])
+		if err != nil {
+			return NativeUnknown, fmt.Errorf("read the driver's XDP features: %w", err)
+		}
+		for _, attr := range attrs {
+			if attr.Attr.Type == netdevDevXDPFeatures && len(attr.Value) == 8 {
+				if binary.NativeEndian.Uint64(attr.Value)&netdevXDPActBasic != 0 {
+					return NativeYes, nil
+				}
+				return NativeNo, nil
+			}
+		}
+	}
+	return NativeUnknown, nil
+}
+
+// programName is empty where it cannot be found out.
+func programName(id ebpf.ProgramID) string {
+	program, err := ebpf.NewProgramFromID(id)
+	if err != nil {
+		return ""
+	}
+	defer program.Close()
+	info, err := program.Info()
+	if err != nil {
+		return ""
+	}
+	return info.Name
+}
+
+// pinned tells whether a program, or a link that holds it, is pinned below dir.
+func pinned(dir string, id ebpf.ProgramID) (bool, error) {
+	if on, err := (system{}).OnBPFFS(dir); err != nil || !on {
+		return false, err
+	}
+	for p, err := range pin.WalkDir(dir, nil) {
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("read %s: %w", dir, err)
+		}
+		switch object := p.Object.(type) {
+		case *ebpf.Program:
+			if info, err := object.Info(); err == nil {
+				if of, ok := info.ID(); ok && of == id {
+					return true, nil
+				}
+			}
+		case xdplink.Link:
+			if info, err := object.Info(); err == nil && info.Program == id {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// OnLink implements [DataPath].
+func (system) OnLink(addr netip.Addr) (bool, error) {
+	conn, err := link.Open()
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close() }()
+	_, on, err := conn.OnLink(addr)
+	return on, err
+}
