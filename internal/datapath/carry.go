@@ -1,0 +1,262 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+
+	"hafast/internal/liveness"
+	"hafast/internal/steering"
+	"hafast/pkg/loader"
+)
+
+// carried is what the last wish came to, so that the next one only changes what is
+// new.
+type carried struct {
+	vips     []loader.VIP
+	locals   map[netip.Addr]uint32
+	peers    []loader.Peer
+	targets  map[netip.Addr]loader.Target
+	steering loader.Steering
+	// published tells whether steering is in force.
+	published bool
+}
+
+// carryOut changes the maps to what is wished. What fails does not keep the rest
+// back.
+func (p *Path) carryOut(w Wish) error {
+	err := errors.Join(p.setGates(w), p.setPeers(w))
+	if w.Hold {
+		return err
+	}
+	return errors.Join(err, p.setTargets(w), p.setSteering(w))
+}
+
+// setGates numbers the instances and lists their VIPs.
+func (p *Path) setGates(w Wish) error {
+	wanted := make(map[string]bool)
+	for _, in := range w.Instances {
+		wanted[in.Name] = true
+	}
+	p.quick.Lock()
+	for name, gate := range p.gates {
+		if !wanted[name] {
+			p.SetGate(gate, false)
+			delete(p.gates, name)
+		}
+	}
+	taken := slices.Collect(maps.Values(p.gates))
+	next := 0
+	for _, in := range w.Instances {
+		if _, known := p.gates[in.Name]; known {
+			continue
+		}
+		for slices.Contains(taken, next) {
+			next++
+		}
+		if next >= loader.MaxGates {
+			p.quick.Unlock()
+			return fmt.Errorf("%d instances: the data path has room for %d", len(w.Instances), loader.MaxGates)
+		}
+		p.SetGate(next, false)
+		p.gates[in.Name] = next
+		next++
+	}
+	p.quick.Unlock()
+
+	var vips []loader.VIP
+	locals := make(map[netip.Addr]uint32)
+	for _, a := range w.Locals {
+		locals[a] = liveness.Discriminator(a)
+	}
+	for _, in := range w.Instances {
+		for _, a := range in.VIPs {
+			vips = append(vips, loader.VIP{Addr: a, Gate: p.gates[in.Name]})
+			locals[a] = liveness.Discriminator(a)
+		}
+	}
+	var failures []error
+	if !slices.Equal(vips, p.carried.vips) {
+		err := p.SetVIPs(vips)
+		if err == nil {
+			p.carried.vips = vips
+		}
+		failures = append(failures, err)
+	}
+	if !maps.Equal(locals, p.carried.locals) {
+		err := p.SetLocals(locals)
+		if err == nil {
+			p.carried.locals = locals
+		}
+		failures = append(failures, err)
+	}
+	return errors.Join(failures...)
+}
+
+// setPeers gives each peer the slot of its place in the list.
+func (p *Path) setPeers(w Wish) error {
+	var peers []loader.Peer
+	for slot, a := range w.Peers {
+		peers = append(peers, loader.Peer{Addr: a, Slot: slot})
+	}
+	if slices.Equal(peers, p.carried.peers) {
+		return nil
+	}
+	if err := p.SetPeers(peers); err != nil {
+		return err
+	}
+	p.carried.peers = peers
+	return nil
+}
+
+// setTargets gives each target its place.
+func (p *Path) setTargets(w Wish) error {
+	if err := p.assign(w.Targets); err != nil {
+		return err
+	}
+	var failures []error
+	next := make(map[netip.Addr]loader.Target)
+	usable := make(map[netip.Addr]int)
+	var local netip.Addr
+	for _, t := range w.Targets {
+		place, _ := p.places.Of(t.Addr)
+		target := loader.Target{Place: int(place), Addr: t.Addr, Flags: flagsOf(t.State, t.Local)}
+		if t.Local {
+			local = t.Addr
+			failures = append(failures, p.SetSelf(int(place)))
+		} else if err := p.route(&target, t.MAC); err != nil {
+			failures = append(failures, err)
+			target.Flags = 0
+		}
+		if t.Local || target.Ifindex != 0 {
+			usable[t.Addr] = int(place)
+		}
+		next[t.Addr] = target
+		if target != p.carried.targets[t.Addr] {
+			failures = append(failures, p.SetTarget(target))
+		}
+	}
+	for place, a := range p.places.All() {
+		if _, wanted := next[a]; !wanted {
+			failures = append(failures, p.SetTargetFlags(int(place), 0))
+		}
+	}
+	p.carried.targets = next
+	p.quick.Lock()
+	p.onLink, p.local = usable, local
+	p.quick.Unlock()
+	return errors.Join(failures...)
+}
+
+// assign finds places, at the cost of those whose targets are gone if there are none
+// left: their flows go first, lest they be sent to somebody else.
+func (p *Path) assign(targets []Target) error {
+	var addrs []netip.Addr
+	for _, t := range targets {
+		addrs = append(addrs, t.Addr)
+	}
+	err := p.places.Assign(addrs...)
+	if !errors.Is(err, steering.ErrNoPlace) {
+		return err
+	}
+	for place, a := range p.places.All() {
+		if slices.Contains(addrs, a) {
+			continue
+		}
+		if _, err := p.DeleteFlows(func(f loader.Flow) bool { return f.Place == int(place) }); err != nil {
+			return err
+		}
+		p.places.Free(a)
+	}
+	return p.places.Assign(addrs...)
+}
+
+// route finds how a peer's haproxy is reached. Only a host on the same network can be
+// sent frames; whoever has not told its hardware address yet is not an error.
+func (p *Path) route(t *loader.Target, mac [6]byte) error {
+	if mac == [6]byte{} {
+		t.Flags = 0
+		return nil
+	}
+	index, onLink, err := p.routes.OnLink(t.Addr)
+	if err != nil {
+		return fmt.Errorf("route to %v: %w", t.Addr, err)
+	}
+	if !onLink {
+		return fmt.Errorf("%v is behind a router: no flow can be sent there", t.Addr)
+	}
+	iface, err := net.InterfaceByIndex(index)
+	if err != nil {
+		return fmt.Errorf("route to %v: %w", t.Addr, err)
+	}
+	if len(iface.HardwareAddr) != len(t.Source) {
+		return fmt.Errorf("%v is behind %s, which is no Ethernet", t.Addr, iface.Name)
+	}
+	t.Ifindex, t.MAC, t.Source = index, mac, [6]byte(iface.HardwareAddr)
+	return nil
+}
+
+// setSteering works out where new flows go, and swaps the tables if that has changed.
+func (p *Path) setSteering(w Wish) error {
+	var targets []steering.Target
+	for _, t := range w.Targets {
+		place, ok := p.places.Of(t.Addr)
+		if !ok {
+			continue
+		}
+		state := t.State
+		if now := p.carried.targets[t.Addr]; !t.Local && now.Ifindex == 0 {
+			state = steering.Down
+		}
+		targets = append(targets, steering.Target{
+			Addr: t.Addr, Place: place, State: state, Serves: t.Serves, All: t.All, Local: t.Local,
+		})
+	}
+	layout := p.planner.Plan(targets, w.Services, w.Policy)
+	next := loader.Steering{Tables: layout.Tables}
+	for _, s := range layout.Services {
+		next.Services = append(next.Services, loader.Service{VIP: s.VIP, Port: s.Port, Proto: s.Proto, Set: s.Set, ID: s.ID})
+	}
+	if p.carried.published && sameSteering(next, p.carried.steering) {
+		return nil
+	}
+	if len(layout.Overflow) > 0 {
+		first := layout.Overflow[0]
+		p.log.Warn("some services stay on the host their packets arrive at", "services", len(layout.Overflow), "first", first.Service, "reason", first.Limit)
+	}
+	if err := p.Publish(next); err != nil {
+		return err
+	}
+	p.carried.steering, p.carried.published = next, true
+	return nil
+}
+
+// sameSteering compares tables by identity first: the planner hands out the same ones
+// again.
+func sameSteering(a, b loader.Steering) bool {
+	return slices.Equal(a.Services, b.Services) && slices.EqualFunc(a.Tables, b.Tables, func(x, y []uint8) bool {
+		return &x[0] == &y[0] || slices.Equal(x, y)
+	})
+}
+
+// Steering is what is in force, for status.
+func (p *Path) Steering() loader.Steering {
+	p.work.Lock()
+	defer p.work.Unlock()
+	return p.carried.steering
+}
+
+// PlaceOf is the address of the target in a place.
+func (p *Path) PlaceOf(place int) (netip.Addr, bool) {
+	p.work.Lock()
+	defer p.work.Unlock()
+	for at, a := range p.places.All() {
+		if int(at) == place {
+			return a, true
+		}
+	}
+	return netip.Addr{}, false
+}

@@ -1,0 +1,247 @@
+package datapath
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hafast/internal/steering"
+	"hafast/pkg/loader"
+)
+
+// How long a flow may be idle before it is forgotten. A connection that is forgotten
+// too early gets its second chance at its next packet.
+const (
+	idleEstablished = 24 * time.Hour
+	idleClosing     = time.Minute
+	idleUDP         = 3 * time.Minute
+	sweepEvery      = 30 * time.Second
+)
+
+// Options say what to open.
+type Options struct {
+	// PinDir is where programs and maps are pinned.
+	PinDir string
+	// Flows is how many TCP flows per family the flow table holds.
+	Flows int
+	Mode  loader.Mode
+	Log   *slog.Logger
+}
+
+// Routes finds the interface by which an address on the same network is reached;
+// *link.Conn does.
+type Routes interface {
+	OnLink(addr netip.Addr) (ifindex int, ok bool, err error)
+}
+
+// Path is the data path of this host. Renew, Serve, Flip, OpenGate and CloseGate may
+// be called from any goroutine and never wait.
+type Path struct {
+	*loader.DataPath
+	mode   loader.Mode
+	routes Routes
+	log    *slog.Logger
+
+	// resumable are VIPs for which a predecessor was Active until a moment ago.
+	resumable map[netip.Addr]bool
+
+	notes   sync.Mutex
+	wish    *Wish // to be carried out
+	renewed bool  // an interface was made anew
+	wake    chan struct{}
+
+	// work guards what carrying out a wish changes.
+	work    sync.Mutex
+	places  steering.Places
+	planner steering.Planner
+	carried carried
+
+	// quick guards what the calls that never wait look up.
+	quick  sync.RWMutex
+	gates  map[string]int
+	onLink map[netip.Addr]int // places of targets that can be sent to
+	local  netip.Addr
+	failed map[string]string // by interface, why it has no program
+}
+
+// Open loads the program, or takes over a predecessor's maps. Nothing runs before
+// Prepare.
+func Open(opts Options, routes Routes) (*Path, error) {
+	dp, err := loader.Open(loader.Options{PinDir: opts.PinDir, Flows: opts.Flows})
+	if err != nil {
+		return nil, err
+	}
+	p := &Path{
+		DataPath: dp, mode: opts.Mode, routes: routes, log: opts.Log,
+		resumable: make(map[netip.Addr]bool), wake: make(chan struct{}, 1),
+		gates: make(map[string]int), onLink: make(map[netip.Addr]int), failed: make(map[string]string),
+	}
+	for _, t := range dp.Targets() {
+		if err := p.places.Restore(uint8(t.Place), t.Addr); err != nil {
+			p.log.Warn("a predecessor's target is forgotten", "error", err)
+		}
+	}
+	vips, err := dp.VIPs()
+	if err != nil {
+		return nil, errors.Join(err, dp.Close())
+	}
+	if dp.Lease() > Now() {
+		for _, v := range vips {
+			p.resumable[v.Addr] = dp.Gate(v.Gate)
+		}
+	}
+	for _, note := range dp.Notes() {
+		p.log.Info(note)
+	}
+	return p, nil
+}
+
+// Now is the time on CLOCK_MONOTONIC, which the program reads.
+func Now() time.Duration {
+	var ts unix.Timespec
+	// It fails only for a clock that does not exist.
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return time.Duration(ts.Nano())
+}
+
+// Resumable tells whether a predecessor answered for the VIP until a moment ago, and
+// its lease still held when this was opened.
+func (p *Path) Resumable(vip netip.Addr) bool { return p.resumable[vip] }
+
+// Prepare carries out the first wish and puts the program on the interfaces: all of
+// them or none. The gates of instances that resume says are opened, all others are
+// closed.
+func (p *Path) Prepare(w Wish, resume func(instance string) bool) error {
+	p.work.Lock()
+	defer p.work.Unlock()
+	for gate := range loader.MaxGates {
+		if p.Gate(gate) {
+			p.SetGate(gate, false)
+		}
+	}
+	if err := p.carryOut(w); err != nil {
+		return err
+	}
+	for _, in := range w.Instances {
+		if resume(in.Name) {
+			p.OpenGate(in.Name)
+		}
+	}
+	for _, name := range w.Interfaces {
+		at, err := p.Attach(name, p.mode)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		p.log.Info("data path attached", "interface", name, "mode", at.Mode, "reason", at.Reason, "adopted", at.Adopted)
+	}
+	return nil
+}
+
+// Wish has the data path changed. It returns at once.
+func (p *Path) Wish(w Wish) {
+	w = w.clone()
+	p.notes.Lock()
+	p.wish = &w
+	p.notes.Unlock()
+	p.nudge()
+}
+
+// Reattach has the program put on interfaces that were made anew. It returns at once.
+func (p *Path) Reattach() {
+	p.notes.Lock()
+	p.renewed = true
+	p.notes.Unlock()
+	p.nudge()
+}
+
+func (p *Path) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run carries out wishes and sweeps idle flows until ctx is done.
+func (p *Path) Run(ctx context.Context) error {
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	var last *Wish
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-sweep.C:
+			if n, err := p.SweepIdle(idleEstablished, idleClosing, idleUDP); err != nil {
+				p.log.Warn("idle flows stay in the table", "error", err)
+			} else if n > 0 {
+				p.log.Debug("idle flows forgotten", "flows", n)
+			}
+		case <-p.wake:
+			p.notes.Lock()
+			wish, renewed := p.wish, p.renewed
+			p.wish, p.renewed = nil, false
+			p.notes.Unlock()
+			if wish != nil {
+				last = wish
+				p.work.Lock()
+				if err := p.carryOut(*wish); err != nil {
+					p.log.Error("the data path is not as it should be", "error", err)
+				}
+				p.work.Unlock()
+			}
+			if last != nil && (renewed || wish != nil) {
+				p.attachAll(last.Interfaces)
+			}
+		}
+	}
+}
+
+// attachAll sees to it that the program runs on exactly these interfaces.
+func (p *Path) attachAll(names []string) {
+	wanted := make(map[string]bool)
+	for _, name := range names {
+		wanted[name] = true
+		at, err := p.Attach(name, p.mode)
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		p.quick.Lock()
+		was := p.failed[name]
+		p.failed[name] = text
+		p.quick.Unlock()
+		switch {
+		case text != "" && text != was:
+			p.log.Error("no data path", "interface", name, "error", err)
+		case text == "" && was != "":
+			p.log.Info("data path attached", "interface", name, "mode", at.Mode, "reason", at.Reason)
+		}
+	}
+	for _, at := range p.Attachments() {
+		if !wanted[at.Interface] {
+			if err := p.Detach(at.Interface); err != nil {
+				p.log.Warn("data path not detached", "interface", at.Interface, "error", err)
+			}
+		}
+	}
+}
+
+// Failures says, by interface, why there is no program; empty texts for those that
+// have one.
+func (p *Path) Failures() map[string]string {
+	p.quick.RLock()
+	defer p.quick.RUnlock()
+	out := make(map[string]string, len(p.failed))
+	for name, text := range p.failed {
+		if text != "" {
+			out[name] = text
+		}
+	}
+	return out
+}

@@ -1,0 +1,65 @@
+package datapath
+
+import (
+	"net/netip"
+	"time"
+
+	"hafast/internal/steering"
+	"hafast/pkg/loader"
+)
+
+// Renew lets the gates, and what the reflector says, stand for so long from now. If
+// that time had already run out, all gates are closed first, and lapsed is by how
+// much: others may have taken the VIPs meanwhile.
+func (p *Path) Renew(for_ time.Duration) (lapsed time.Duration) {
+	now := Now()
+	if until := p.Lease(); until < now {
+		lapsed = now - until
+		p.quick.RLock()
+		for _, gate := range p.gates {
+			p.SetGate(gate, false)
+		}
+		p.quick.RUnlock()
+	}
+	p.RenewLease(now + for_)
+	return lapsed
+}
+
+// OpenGate lets requests for the instance's VIPs through.
+func (p *Path) OpenGate(instance string) { p.setGate(instance, true) }
+
+// CloseGate keeps requests for the instance's VIPs from this host's stack.
+func (p *Path) CloseGate(instance string) { p.setGate(instance, false) }
+
+func (p *Path) setGate(instance string, open bool) {
+	p.quick.RLock()
+	defer p.quick.RUnlock()
+	if gate, ok := p.gates[instance]; ok {
+		p.SetGate(gate, open)
+	}
+}
+
+// Flip changes what may be done with a target that is known, at once. The tables
+// follow with the next wish.
+func (p *Path) Flip(addr netip.Addr, state steering.State) {
+	p.quick.RLock()
+	defer p.quick.RUnlock()
+	if place, ok := p.onLink[addr]; ok {
+		// It fails only for a place that there is not.
+		_ = p.SetTargetFlags(place, flagsOf(state, addr == p.local))
+	}
+}
+
+func flagsOf(state steering.State, local bool) loader.TargetFlags {
+	var flags loader.TargetFlags
+	switch state {
+	case steering.Up:
+		flags = loader.TargetNew | loader.TargetOld
+	case steering.Drain:
+		flags = loader.TargetOld
+	}
+	if local {
+		flags |= loader.TargetLocal
+	}
+	return flags
+}
