@@ -15,6 +15,12 @@ import (
 // ours. Whoever adds a package adds its line.
 var mayImport = map[string][]string{
 	"pkg/vrrp":             {},
+	"pkg/loader":           {},
+	"internal/steering":    {},
+	"internal/liveness":    {},
+	"internal/sockets":     {"internal/config"},
+	"internal/peering":     {"internal/steering", "pkg/vrrp"},
+	"internal/datapath":    {"internal/liveness", "internal/steering", "pkg/loader"},
 	"internal/config":      {},
 	"internal/clock":       {},
 	"internal/spawn":       {},
@@ -30,10 +36,12 @@ var mayImport = map[string][]string{
 	"internal/health":      {"internal/config", "internal/spawn"},
 	"internal/notify":      {"internal/spawn"},
 	"internal/ownership":   {"internal/config", "internal/link", "internal/announce", "pkg/vrrp"},
-	"internal/check":       {"internal/config", "internal/spawn"},
+	"internal/check":       {"internal/config", "internal/link", "internal/spawn"},
 	"internal/daemon": {
-		"internal/advert", "internal/announce", "internal/clock", "internal/config", "internal/control", "internal/health",
-		"internal/link", "internal/metrics", "internal/notify", "internal/ownership", "internal/spawn", "pkg/vrrp",
+		"internal/advert", "internal/announce", "internal/clock", "internal/config", "internal/control",
+		"internal/datapath", "internal/health", "internal/link", "internal/liveness", "internal/metrics",
+		"internal/notify", "internal/ownership", "internal/peering", "internal/sockets", "internal/spawn",
+		"internal/steering", "pkg/loader", "pkg/vrrp",
 	},
 	"cmd/hafast": {
 		"internal/check", "internal/config", "internal/control", "internal/daemon", "internal/keepalived",

@@ -12,37 +12,52 @@ import (
 
 func newDrain() *cobra.Command {
 	var (
-		socket  string
-		timeout time.Duration
+		socket        string
+		timeout, wait time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:     "drain",
 		GroupID: groupClient,
 		Short:   "Hand the virtual addresses over and take no new ones",
 		Long: `Hand the virtual addresses over to a peer and wait until it has them. Until
-'hafast ready', this host takes over nothing while another can. Where nobody
-takes over, the addresses stay here and are served; the exit code is 1.`,
-		Example: `  hafast drain && systemctl restart haproxy && hafast ready
+'hafast ready', this host takes over nothing while another can, and its haproxy
+gets no new connections from the pair; those it has go on until they end. Where
+nobody takes over, the addresses stay here and are served; the exit code is 1.
+
+With --wait, go on until the last connection has ended, and show how many are
+left. When the time is up first, the exit code is 3 and the drain goes on.`,
+		Example: `  hafast drain --wait 10m && systemctl restart haproxy && hafast ready
   hafast drain --timeout 30s`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if timeout <= 0 {
 				return usageError(cmd, fmt.Errorf("--timeout %v: want a time above 0, such as 10s", timeout))
 			}
-			result, err := control.NewClient(socket).Drain(cmd.Context(), timeout)
+			waits := cmd.Flags().Changed("wait")
+			if waits && wait <= 0 {
+				return usageError(cmd, fmt.Errorf("--wait %v: want a time above 0, such as 10m", wait))
+			}
+			client, out := control.NewClient(socket), cmd.OutOrStdout()
+			result, err := client.Drain(cmd.Context(), timeout)
 			if err != nil {
 				return err
 			}
-			if err := write(cmd.OutOrStdout(), drainText(result)); err != nil {
+			if err := write(out, drainText(result)); err != nil {
 				return err
 			}
 			if n := len(result.Kept); n > 0 {
 				return fmt.Errorf("drained, but nobody took over %s within %v; 'hafast ready' takes the drain back", count(n, "instance"), timeout)
 			}
-			return nil
+			if waits {
+				return waitUntilEmpty(cmd.Context(), client, out, wait)
+			}
+			return write(out, leftText(result.Connections))
 		},
 	}
 	cmd.Flags().DurationVarP(&timeout, "timeout", "t", control.DefaultDrainTimeout, "how long to wait for a peer to take over")
+	cmd.Flags().DurationVarP(&wait, "wait", "w", 0, "then wait so long, at most, for the last connection to end")
+	completeNothing(cmd, "timeout")
+	completeNothing(cmd, "wait")
 	socketFlag(cmd, &socket)
 	return cmd
 }

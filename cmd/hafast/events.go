@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -83,27 +82,14 @@ func followEvents(ctx context.Context, client *control.Client, out io.Writer, as
 	return nil
 }
 
-// writeEventArray writes one JSON document with an event on each line, for jq
-// and for grep.
 func writeEventArray(out io.Writer, events []control.Event) error {
-	var b strings.Builder
-	b.WriteString("[")
-	for i, ev := range events {
-		text, err := json.Marshal(ev)
-		if err != nil {
-			return fmt.Errorf("encode output: %w", err)
+	array := newJSONArray(out)
+	for _, ev := range events {
+		if err := array.add(ev); err != nil {
+			return err
 		}
-		if i > 0 {
-			b.WriteString(",")
-		}
-		b.WriteString("\n")
-		b.Write(text)
 	}
-	if len(events) > 0 {
-		b.WriteString("\n")
-	}
-	b.WriteString("]\n")
-	return write(out, b.String())
+	return array.end()
 }
 
 // eventText is one event in one line: time, instance, what, cause, phases.

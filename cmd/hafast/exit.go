@@ -15,6 +15,9 @@ const (
 	exitFailure
 	// exitUsage: the command line, or an input file, could not be understood.
 	exitUsage
+	// exitUnfinished: the command did its work, and what it was to wait for takes
+	// longer.
+	exitUnfinished
 )
 
 // exitError is an error with an exit code of its own. A nil err means that the

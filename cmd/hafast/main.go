@@ -5,10 +5,12 @@ package main
 import (
 	"context"
 	"io"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"hafast/internal/config"
 	"hafast/internal/daemon"
 )
 
@@ -24,13 +26,15 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	// Daemon is what "hafast run" runs.
 	Daemon func(context.Context, daemon.Options) error
+	// CleanUp is what "hafast cleanup" does.
+	CleanUp func(*config.Config, *slog.Logger) error
 }
 
 func main() {
 	os.Exit(run(Env{
 		Args:  os.Args[1:],
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Daemon: daemon.Run,
+		Daemon: daemon.Run, CleanUp: daemon.CleanUp,
 	}))
 }
 
@@ -59,7 +63,7 @@ func newRoot(env Env) *cobra.Command {
 and moves the virtual IP addresses when a host or its haproxy dies.
 
 Exit codes: 0 it worked, 1 it did not, 2 the command line or an input file
-could not be understood.`,
+could not be understood, 3 'drain --wait' ran out of time.`,
 		Example: `  hafast check --config /etc/hafast/hafast.yaml
   hafast run --config /etc/hafast/hafast.yaml
   hafast status`,
@@ -84,9 +88,9 @@ could not be understood.`,
 		&cobra.Group{ID: groupClient, Title: "Talking to a running daemon:"},
 	)
 	root.AddCommand(
-		newRun(env),
+		newRun(env), newCleanup(env),
 		newCheck(), newImport(), newKeygen(),
-		newStatus(), newEvents(), newDrain(), newReady(),
+		newStatus(), newEvents(), newFlows(), newDrain(), newReady(),
 		newVersion(),
 	)
 	return root

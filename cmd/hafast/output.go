@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,10 +14,15 @@ import (
 
 // write writes text; a full disk or a closed pipe is a failure of the command.
 func write(w io.Writer, text string) error {
-	if _, err := io.WriteString(w, text); err != nil {
-		return fmt.Errorf("write output: %w", err)
+	_, err := io.WriteString(w, text)
+	return outputError(err)
+}
+
+func outputError(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("write output: %w", err)
 }
 
 // writeJSON writes v indented, for people who read it after all.
@@ -36,6 +42,43 @@ func writeJSONLine(w io.Writer, v any) error {
 	}
 	return write(w, string(text)+"\n")
 }
+
+// jsonArray writes one JSON document with an element on each line, for jq and for
+// grep, while the elements come.
+type jsonArray struct {
+	out *bufio.Writer
+	any bool
+}
+
+func newJSONArray(w io.Writer) *jsonArray { return &jsonArray{out: bufio.NewWriter(w)} }
+
+func (a *jsonArray) add(v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode output: %w", err)
+	}
+	before := ",\n"
+	if !a.any {
+		before = "[\n"
+	}
+	a.any = true
+	_, err = a.out.WriteString(before + string(text))
+	return outputError(err)
+}
+
+// end closes the array; without it the document is visibly incomplete.
+func (a *jsonArray) end() error {
+	last := "\n]\n"
+	if !a.any {
+		last = "[]\n"
+	}
+	if _, err := a.out.WriteString(last); err != nil {
+		return outputError(err)
+	}
+	return a.flush()
+}
+
+func (a *jsonArray) flush() error { return outputError(a.out.Flush()) }
 
 // isTerminal tells whether w is a terminal, on which a picture can be redrawn.
 func isTerminal(w io.Writer) bool {

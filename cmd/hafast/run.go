@@ -25,21 +25,29 @@ func newRun(env Env) *cobra.Command {
 		Long: `Run the daemon in the foreground, with its log on standard error.
 
 SIGTERM and SIGINT hand the virtual addresses over to a peer, then stop; a
-second one stops without waiting for the peer, a third one on the spot. SIGHUP reads the configuration again: a bad file is
-refused and the old configuration stays.`,
+second one stops without waiting for the peer, a third one on the spot. SIGHUP
+reads the configuration again: a bad file is refused and the old configuration
+stays.
+
+SIGUSR2 is for upgrades: the daemon ends at once and leaves the addresses and the
+data path as they are. A hafast that is started within 3 seconds takes over
+without a packet lost; if none is, the peers do.`,
 		Example: `  hafast run
   hafast run --config ./haa.yaml`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, abort, stop := onSignals(cmd.Context())
 			defer stop()
+			leave, forget := signal.NotifyContext(context.WithoutCancel(cmd.Context()), syscall.SIGUSR2)
+			defer forget()
 			err := env.Daemon(ctx, daemon.Options{
 				ConfigPath: path,
 				Version:    readBuild().Version,
 				LogOutput:  cmd.ErrOrStderr(),
 				Abort:      abort,
+				Leave:      leave,
 			})
-			return refused(cmd, path, err)
+			return refusedTo("started", cmd, path, err)
 		},
 	}
 	configFlag(cmd, &path)
@@ -56,6 +64,11 @@ func configFlag(cmd *cobra.Command, path *string) {
 func completeFiles(cmd *cobra.Command, flag string, extensions ...string) {
 	// The only error is a flag that does not exist, which a test would show.
 	_ = cmd.MarkFlagFilename(flag, extensions...)
+}
+
+// completeNothing keeps the shell from offering files for a flag's value.
+func completeNothing(cmd *cobra.Command, flag string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions)
 }
 
 // onSignals returns a context that the first SIGTERM or SIGINT cancels, and one
@@ -84,9 +97,9 @@ func onSignals(parent context.Context) (first, second context.Context, stop func
 	}
 }
 
-// refused spells out a configuration that the daemon refused, one line per
-// problem.
-func refused(cmd *cobra.Command, path string, err error) error {
+// refusedTo spells out a configuration that was refused, one line per problem, and
+// says what was not done for it. Other errors are as they are.
+func refusedTo(done string, cmd *cobra.Command, path string, err error) error {
 	var problems config.Errors
 	if !errors.As(err, &problems) {
 		return err
@@ -94,7 +107,7 @@ func refused(cmd *cobra.Command, path string, err error) error {
 	for _, p := range problems {
 		cmd.PrintErrln(p)
 	}
-	return fmt.Errorf("not started: %s in %s", count(len(problems), "problem"), path)
+	return fmt.Errorf("not %s: %s in %s", done, count(len(problems), "problem"), path)
 }
 
 // count is "1 problem" or "2 problems".

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -20,6 +21,12 @@ type scenario struct {
 	Status control.Status      `json:"status"`
 	Events []control.Event     `json:"events"`
 	Drain  control.DrainResult `json:"drain"`
+	Flows  []control.Flow      `json:"flows"`
+	// FlowsError is what ends the list of flows.
+	FlowsError string `json:"flows_error"`
+	// Left, if there are any, are the connections of the first target at each
+	// status; the last one stays.
+	Left []int `json:"left"`
 	// Error, if set, is the answer to everything.
 	Error string `json:"error"`
 }
@@ -57,7 +64,30 @@ func (d *scripted) answer(request string) error {
 }
 
 func (d *scripted) Status(context.Context) (control.Status, error) {
-	return d.scenario.Status, d.answer("status")
+	err := d.answer("status")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	st := d.scenario.Status
+	if left := d.scenario.Left; len(left) > 0 {
+		st.Targets = slices.Clone(st.Targets)
+		st.Targets[0].Connections = &left[min(d.asked["status"], len(left))-1]
+	}
+	return st, err
+}
+
+func (d *scripted) Flows(_ context.Context, yield func(control.Flow) error) error {
+	if err := d.answer("flows"); err != nil {
+		return err
+	}
+	for _, f := range d.scenario.Flows {
+		if err := yield(f); err != nil {
+			return err
+		}
+	}
+	if text := d.scenario.FlowsError; text != "" {
+		return errors.New(text)
+	}
+	return nil
 }
 
 func (d *scripted) Events(_ context.Context, since uint64) ([]control.Event, error) {
@@ -90,8 +120,8 @@ func daemonOf(ts *testscript.TestScript) *scripted {
 	return d
 }
 
-// cmdServe starts a daemon: serve SCENARIO.json. The times of its instances are
-// set to two hours ago, as ages are shown.
+// cmdServe starts a daemon: serve SCENARIO.json. The times of its instances and
+// liveness sessions are set to two hours ago, as ages are shown.
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: serve SCENARIO")
@@ -100,8 +130,12 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	dec.DisallowUnknownFields()
 	var s scenario
 	ts.Check(dec.Decode(&s))
+	ago := time.Now().Add(-2*time.Hour - 3*time.Minute - time.Second)
 	for i := range s.Status.Instances {
-		s.Status.Instances[i].Since = time.Now().Add(-2*time.Hour - 3*time.Minute - time.Second)
+		s.Status.Instances[i].Since = ago
+	}
+	for i := range s.Status.Liveness {
+		s.Status.Liveness[i].Since = ago
 	}
 	d := newScripted(s)
 	ln, err := control.Listen(ts.Getenv("SOCK"))

@@ -25,7 +25,9 @@ func newStatus() *cobra.Command {
 		Short:   "Show who holds the virtual addresses, and why",
 		Long: `Show each instance with its state, how long it has been in it, its priority
 (configured/effective), the host that is Active and the virtual addresses; then
-the health checks and the haproxies. States: init, backup, active, fault.`,
+the health checks, the haproxies that take connections, what the liveness
+sessions say of the peers, the services and the data path. States of an
+instance: init, backup, active, fault; of a haproxy: up, drain, down, unknown.`,
 		Example: `  hafast status
   hafast status --watch
   hafast status --json | jq -r '.instances[] | .name + " " + .state'`,

@@ -23,6 +23,8 @@ func statusText(st control.Status, now time.Time) string {
 	instancesText(&b, st.Instances, now)
 	checksText(&b, st.Checks, now)
 	targetsText(&b, st.Targets)
+	livenessText(&b, st.Liveness, now)
+	servicesText(&b, st.XDP.Services)
 	partsText(&b, st)
 	return b.String()
 }
@@ -60,36 +62,6 @@ func checksText(b *strings.Builder, checks []control.Check, now time.Time) {
 		t.row(c.Name, state, since(c.Since, now), orDash(c.Detail))
 	}
 	t.end()
-}
-
-func targetsText(b *strings.Builder, targets []control.Target) {
-	if len(targets) == 0 {
-		return
-	}
-	t := newTable(b, "TARGET", "ADDRESS", "STATE")
-	for _, target := range targets {
-		t.row(orDash(target.Node), orDash(target.Address), target.State)
-	}
-	t.end()
-}
-
-// partsText shows the parts that are switched on, or off for a reason.
-func partsText(b *strings.Builder, st control.Status) {
-	const off = "off"
-	var lines []string
-	if st.XDP.Mode != "" && (st.XDP.Mode != off || st.XDP.Reason != "") {
-		line := "xdp: " + st.XDP.Mode
-		if st.XDP.Reason != "" {
-			line += " (" + st.XDP.Reason + ")"
-		}
-		lines = append(lines, line)
-	}
-	if st.Sync.State != "" && st.Sync.State != off {
-		lines = append(lines, "sync: "+st.Sync.State)
-	}
-	if len(lines) > 0 {
-		b.WriteString("\n" + strings.Join(lines, "\n") + "\n")
-	}
 }
 
 // vipsText lists the addresses as people write them: a host prefix is left out,

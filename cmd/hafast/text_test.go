@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,7 +106,7 @@ func TestStatusText(t *testing.T) {
 					{Name: "long_name", VRID: 5, Interface: "bond0", State: "fault", Reason: "bond0 is down", Priority: 1, EffectivePriority: 1},
 				},
 				Checks:  []control.Check{{Name: "haproxy", Up: true, Detail: "pid 7", Since: now.Add(-25 * time.Hour)}},
-				Targets: []control.Target{{Node: "haa", Address: "10.0.0.11", State: "drain"}},
+				Targets: []control.Target{{Node: "haa", Address: "10.0.0.11", State: "drain", Self: true}},
 				XDP:     control.XDP{Mode: "off", Reason: "not asked for"},
 				Sync:    control.Sync{State: "off"},
 			},
@@ -120,10 +122,98 @@ long_name is in fault: bond0 is down
 CHECK    STATE  SINCE                       DETAIL
 haproxy  up     2026-01-01 11:00:00 (1d1h)  pid 7
 
-TARGET  ADDRESS    STATE
-haa     10.0.0.11  drain
+TARGET      ADDRESS    STATE  SERVICES  DETAIL
+haa (here)  10.0.0.11  drain  0         -
 
 xdp: off (not asked for)
+`,
+		},
+		{
+			name: "a data path",
+			status: control.Status{
+				Node: "haa", Version: "1.0", Uptime: 90,
+				Targets: []control.Target{
+					{Node: "haa", Address: "10.0.0.11", State: "drain", Self: true, Place: new(0), Services: 2, Reason: "drained", Connections: new(12)},
+					{Node: "hab", Address: "10.0.0.12", State: "up", Place: new(1), Services: 2},
+					{Address: "10.0.0.13", State: "unknown", Reason: "nothing heard yet"},
+				},
+				Liveness: []control.Liveness{
+					{
+						Peer: "hab", Address: "10.0.0.12", State: "up", IntervalMS: 2, Multiplier: 3, RTTMicroseconds: 119.6,
+						Sent: 45120, Answered: 45116, Missed: 3, LongestMiss: 1, Since: now.Add(-time.Minute),
+					},
+					{Address: "10.0.0.13", State: "none", IntervalMS: 2.5, Multiplier: 3},
+				},
+				XDP: control.XDP{
+					Mode: "native", Interfaces: []control.XDPInterface{{Name: "eth0", Mode: "native"}, {Name: "eth1", Mode: "native", Adopted: true}},
+					Lease: &control.Lease{Fresh: true, RemainingMS: 81.5},
+					Services: []control.XDPService{
+						{VIP: "10.0.0.1", Port: 443, Proto: "tcp", Targets: []string{"haa", "hab"}},
+						{VIP: "fd00::1", Port: 443, Proto: "udp"},
+					},
+					Flows: 512, FlowCapacity: 262144, Counters: map[string]uint64{"tx_flow": 7},
+				},
+			},
+			want: `haa: hafast 1.0, up 1m30s
+
+TARGET      ADDRESS    STATE    SERVICES  DETAIL
+haa (here)  10.0.0.11  drain    2         drained; 12 connections left
+hab         10.0.0.12  up       2         -
+-           10.0.0.13  unknown  0         nothing heard yet
+
+PEER  ADDRESS    STATE  SINCE                       PROBES     RTT    MISSED
+hab   10.0.0.12  up     2026-01-02 11:59:00 (1m0s)  2ms x 3    120us  3 of 45120, 1 in a row at most
+-     10.0.0.13  none   -                           2.5ms x 3  -      -
+
+SERVICE   PORT     TARGETS
+10.0.0.1  443/tcp  haa, hab
+fd00::1   443/udp  -
+
+xdp: native on eth0, eth1
+lease: fresh, 82ms left
+flows: 512, room for 262144
+`,
+		},
+		{
+			name: "a data path in trouble",
+			status: control.Status{
+				Node: "haa", Version: "1.0", Uptime: 90,
+				XDP: control.XDP{
+					Mode: "mixed", Interfaces: []control.XDPInterface{
+						{Name: "eth0", Mode: "native"},
+						{Name: "eth1", Mode: "generic", Reason: "the driver has no XDP"},
+						{Name: "eth2", Mode: "off", Reason: "another program is there"},
+					},
+					Lease: &control.Lease{RemainingMS: -3, Lapses: 1}, FlowCapacity: 10,
+				},
+			},
+			want: `haa: hafast 1.0, up 1m30s
+
+xdp: mixed
+  eth0: native
+  eth1: generic (the driver has no XDP)
+  eth2: off (another program is there)
+lease: run out, this host does not answer for virtual addresses; ran out once so far
+flows: 0, room for 10
+`,
+		},
+		{
+			name: "generic for one reason, and an interface that is missing for another",
+			status: control.Status{
+				Node: "haa", Version: "1.0", Uptime: 90,
+				XDP: control.XDP{
+					Mode: "generic", Reason: "the driver has no XDP", Interfaces: []control.XDPInterface{
+						{Name: "eth0", Mode: "generic", Reason: "the driver has no XDP"},
+						{Name: "eth1", Mode: "off", Reason: "not there yet"},
+					},
+					Lease: &control.Lease{Fresh: true, RemainingMS: 99, Lapses: 2},
+				},
+			},
+			want: `haa: hafast 1.0, up 1m30s
+
+xdp: generic on eth0, eth1 (the driver has no XDP)
+  eth1: off (not there yet)
+lease: fresh, 99ms left; ran out 2 times so far
 `,
 		},
 	}
@@ -133,6 +223,29 @@ xdp: off (not asked for)
 				t.Errorf("text (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A thousand services do not push the rest off the screen.
+func TestServicesTextIsBounded(t *testing.T) {
+	for _, tt := range []struct {
+		services, lines int
+		last            string
+	}{
+		{8, 8, "10.0.0.8  443/tcp  haa"},
+		{9, 9, "10.0.0.9  443/tcp  haa"}, // Naming it takes no more room than counting it.
+		{1000, 9, "and 992 more"},
+	} {
+		var services []control.XDPService
+		for i := range tt.services {
+			services = append(services, control.XDPService{VIP: fmt.Sprintf("10.0.0.%d", i+1), Port: 443, Proto: "tcp", Targets: []string{"haa"}})
+		}
+		var b strings.Builder
+		servicesText(&b, services)
+		lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+		if got := lines[len(lines)-1]; len(lines) != 1+tt.lines || got != tt.last {
+			t.Errorf("%d services take %d lines that end with %q, want 1+%d and %q", tt.services, len(lines), got, tt.lines, tt.last)
+		}
 	}
 }
 

@@ -19,6 +19,9 @@ var errStopping = errors.New("hafast is stopping")
 // goroutines and ask the loop.
 type backend struct {
 	loop *loop
+	// fleet is nil without a data path, and noFleet says why there is none.
+	fleet   *fleetAdapters
+	noFleet string
 	// done ends when the loop does.
 	done context.Context
 }
@@ -52,7 +55,29 @@ func (b backend) ask(ctx context.Context, do func(now time.Time)) error {
 func (b backend) Status(ctx context.Context) (control.Status, error) {
 	var st control.Status
 	err := b.ask(ctx, func(now time.Time) { st = b.loop.status(now) })
+	switch {
+	case err != nil:
+	case b.fleet != nil:
+		b.fleet.fill(&st)
+	default:
+		st.XDP = control.XDP{Mode: control.ModeOff, Reason: b.noFleet}
+	}
 	return st, err
+}
+
+// errNoFlows answers a client that asks for flows where there is no data path.
+var errNoFlows = errors.New("there is no flow table: the data path is off")
+
+// Flows lists the flow table.
+func (b backend) Flows(ctx context.Context, yield func(control.Flow) error) error {
+	if b.fleet == nil {
+		return errNoFlows
+	}
+	st, err := b.Status(ctx)
+	if err != nil {
+		return err
+	}
+	return b.fleet.flows(ctx, st.Targets, yield)
 }
 
 func (b backend) Events(_ context.Context, since uint64) ([]control.Event, error) {
@@ -81,6 +106,11 @@ func (b backend) Drain(ctx context.Context) (control.DrainResult, error) {
 		var result control.DrainResult
 		// The answer is owed even when ctx has just ended.
 		err := b.ask(context.WithoutCancel(ctx), func(time.Time) { result = b.loop.handovers(mine) })
+		if b.fleet != nil {
+			if n, err := b.fleet.connections(); err == nil {
+				result.Connections = &n
+			}
+		}
 		if err != nil || len(result.Kept) == 0 || ctx.Err() != nil {
 			return result, err
 		}
@@ -151,7 +181,6 @@ func (l *loop) status(now time.Time) control.Status {
 	st := control.Status{
 		Node: l.cfg.Node, Version: l.version, Uptime: now.Sub(l.started).Seconds(), Drained: l.drained,
 		Sync: control.Sync{State: "off"},
-		XDP:  control.XDP{Mode: "off", Reason: "this version has no data path"},
 	}
 	for _, in := range l.instances {
 		st.Instances = append(st.Instances, l.instanceStatus(in))
@@ -162,6 +191,7 @@ func (l *loop) status(now time.Time) control.Status {
 	if l.cfg.HAProxy.Mode != config.HAProxyOff {
 		st.Targets = append(st.Targets, l.localTarget())
 	}
+	l.fleetStatus(&st)
 	return st
 }
 
@@ -181,8 +211,12 @@ func (l *loop) instanceStatus(in *instance) control.Instance {
 
 // localTarget is this host's haproxy.
 func (l *loop) localTarget() control.Target {
-	t := control.Target{Node: l.cfg.Node, State: "unknown"}
-	if source := l.instances[0].source; source.IsValid() {
+	t := control.Target{Node: l.cfg.Node, State: "unknown", Self: true}
+	source := l.instances[0].source
+	if l.fleet != nil {
+		source = l.self()
+	}
+	if source.IsValid() {
 		t.Address = source.String()
 	}
 	haproxy, known := l.checks[health.NameHAProxy]

@@ -22,6 +22,9 @@ func (l *loop) receive(now time.Time, ev packetArrived) {
 		if held, ok := l.quiet.pass(now, "rejected "+string(reject)+ev.iface); ok && reject != vrrp.RejectOwn {
 			l.log.Warn("advertisement rejected", "reason", string(reject), "from", ev.packet.Src, "interface", ev.iface, "instance", name, "unreported", held)
 		}
+		if reject == vrrp.RejectPeerDown {
+			l.heardDespite(now, l.fleet.owner(ev.packet.Src))
+		}
 	default:
 		l.metrics.AdvertReceived(name)
 	}
@@ -117,6 +120,12 @@ func (l *loop) explain(in *instance, c vrrp.Changed) string {
 			return "no other host is active"
 		}
 		return "nothing heard of " + peer
+	case vrrp.CauseLiveness:
+		return peer + " is dead or out of service"
+	case vrrp.CauseLapsed:
+		return "this host stood still for too long"
+	case vrrp.CauseResumed:
+		return "resumed in the place of its predecessor"
 	case vrrp.CausePriorityZero:
 		return peer + " resigned"
 	case vrrp.CausePreempted:

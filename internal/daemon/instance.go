@@ -197,6 +197,16 @@ func ownedBy(cfg *config.Config) []ownership.Instance {
 	return out
 }
 
+// owned is ownedBy for the loop's configuration; what a predecessor was Active for
+// until a moment ago stays where it is.
+func (l *loop) owned() []ownership.Instance {
+	out := ownedBy(l.cfg)
+	for i := range out {
+		out[i].Adopt = out[i].Adopt || l.resume[out[i].Name]
+	}
+	return out
+}
+
 // interfacesOf names all interfaces whose state matters.
 func interfacesOf(instances []*instance) []string {
 	names := []string{"lo"} // where a VIP may be removed by somebody

@@ -26,6 +26,9 @@ func (l *loop) linkChanged(now time.Time, c link.Change) {
 		}
 	}
 	l.score(now)
+	if l.fleet != nil {
+		l.fleet.path.Reattach()
+	}
 }
 
 // inspect tells the election of an instance's source address and of faults that
@@ -34,6 +37,9 @@ func (l *loop) inspect(now time.Time, in *instance) {
 	source, fault := in.condition(l.links, l.isVIP)
 	if fault == "" {
 		fault = l.wires.trouble(in)
+	}
+	if fault == "" && l.fleet != nil && l.fleet.numb != nil {
+		fault = numbFault
 	}
 	if source != in.source && source.IsValid() {
 		in.source = source

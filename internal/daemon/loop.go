@@ -107,7 +107,16 @@ type loop struct {
 	groups    map[string]vrrp.State // what each sync group's scripts were told last
 	drained   bool
 	stopping  bool
-	exposed   bool // the watch on rivals does not know yet what is ours
+	begun     bool // the instances have been started
+	handedOff bool // a successor on this host takes over from here
+	// resume names the instances that a predecessor on this host was Active for until
+	// a moment ago.
+	resume map[string]bool
+	// fleet is nil without a data path.
+	fleet *fleet
+	// beatDue is when the lease is to be renewed.
+	beatDue time.Time
+	exposed bool // the watch on rivals does not know yet what is ours
 
 	// quiet keeps the log and the journal readable under a flood.
 	quiet throttle
@@ -135,9 +144,15 @@ func (l *loop) post(ctx context.Context, ev event) {
 }
 
 // run handles events until all instances have stopped after stop ended, or until
-// kill ends.
-func (l *loop) run(stop, kill context.Context) {
+// kill ends, or at once when leave ends: a successor on this host then takes over.
+func (l *loop) run(stop, kill, leave context.Context) {
 	stopped := stop.Done()
+	var beats <-chan time.Time
+	if l.fleet != nil {
+		ticker := time.NewTicker(leaseEvery)
+		defer ticker.Stop()
+		beats = ticker.C
+	}
 	for !l.stopping || l.busy() {
 		l.defend()
 		l.arm()
@@ -146,9 +161,14 @@ func (l *loop) run(stop, kill context.Context) {
 			l.handle(time.Now(), ev)
 		case <-l.timer.C():
 			l.tick(time.Now())
+		case <-beats:
+			l.beat(time.Now())
 		case <-stopped:
 			stopped = nil
 			l.stop(time.Now())
+		case <-leave.Done():
+			l.handOff(time.Now())
+			return
 		case <-kill.Done():
 			return
 		}
@@ -185,6 +205,23 @@ func (l *loop) handle(now time.Time, ev event) {
 		l.hostPrepared(now, ev.err)
 	case asked:
 		ev.do(now)
+	case livenessChanged:
+		l.livenessChanged(now, ev.Event)
+	case peerSpoke:
+		l.peerSpoke(now, ev.Peer)
+	case servicesFound:
+		l.servicesFound(ev.services)
+	case acquaintanceOver:
+		l.fleet.impatient = true
+		l.arrange()
+	case gatewayFound:
+		l.fleet.gateway = ev.addr
+		l.callWitness()
+	case connectionsCounted:
+		l.fleet.connections = ev.n
+		l.arrange()
+	case resumeDue:
+		l.resumeNow(now)
 	}
 }
 
@@ -225,21 +262,33 @@ func (l *loop) tick(now time.Time) {
 
 func (l *loop) start(now time.Time) {
 	l.record(now, control.Event{Kind: "start", Cause: "hafast " + l.version + " started"})
+	if l.fleet != nil {
+		l.beatDue = now
+		l.later(acquaintance, acquaintanceOver{})
+	}
+	if len(l.resume) > 0 {
+		l.later(resumePatience, resumeDue{})
+		return
+	}
 	l.score(now)
 	l.begin(now)
 }
 
 // begin starts the instances that are in Init; the others take no notice.
 func (l *loop) begin(now time.Time) {
+	l.begun = true
 	for _, in := range l.instances {
-		if l.router.State(in.Name) == vrrp.Init {
+		resume := l.resume[in.Name]
+		delete(l.resume, in.Name)
+		if l.router.State(in.Name) == vrrp.Init && !resume {
 			// There is nothing to give up. It tells the owner that the VIPs, should
 			// anybody add them to the interface, do not belong there.
 			l.owner.Release(in.Name)
 		}
 		l.inspect(now, in)
-		l.perform(now, l.router.Step(now, in.Name, vrrp.Start{}))
+		l.perform(now, l.router.Step(now, in.Name, vrrp.Start{Resume: resume}))
 	}
+	l.arrange()
 }
 
 func (l *loop) stop(now time.Time) {
@@ -248,6 +297,7 @@ func (l *loop) stop(now time.Time) {
 	for _, in := range l.instances {
 		l.perform(now, l.router.Step(now, in.Name, vrrp.Stop{}))
 	}
+	l.arrange()
 }
 
 // record enters an event into the journal and the log.

@@ -110,6 +110,13 @@ func (l *loop) apply(now time.Time, cfg *config.Config) error {
 	l.perform(now, kept)
 	l.checker.watch(cfg)
 	l.forgetChecks()
+	if l.fleet != nil {
+		l.fleet.setPeers(cfg.Peers)
+		if err := l.fleet.prober.SetTiming(timing(cfg.Liveness)); err != nil {
+			l.log.Error("the pace of liveness stays as it was", "error", err)
+		}
+		l.watchSockets()
+	}
 	l.score(now)
 	l.exposed = true
 	return nil
@@ -152,6 +159,12 @@ func fixedKeys(old, next *config.Config) string {
 		return "state_dir"
 	case old.Nice != next.Nice:
 		return "nice"
+	case old.XDP != next.XDP:
+		return "xdp"
+	case old.BPFDir != next.BPFDir:
+		return "bpf_dir"
+	case old.Flows != next.Flows:
+		return "flows"
 	case old.Log != next.Log:
 		return "log"
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,6 +36,9 @@ type Options struct {
 	// Abort, if set, ends a hand-over that is under way. What the daemon changed
 	// on the host is put back all the same.
 	Abort context.Context
+	// Leave, if set, ends the daemon at once when it ends, with everything left in
+	// place for a successor on this host.
+	Leave context.Context
 }
 
 // Run is the daemon. It returns nil after a planned hand-over once ctx has
@@ -53,11 +57,11 @@ func Run(ctx context.Context, opts Options) error {
 	if err := os.MkdirAll(cfg.StateDir, 0o755); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
 	}
+	// A thread that comes back from the kernel needs one of these tokens to go on; with
+	// a few to spare it need not wait until another goroutine is done.
+	runtime.GOMAXPROCS(runtime.NumCPU() + spareProcs)
 	if err := lockMemory(); err != nil {
 		log.Warn("a takeover may have to wait for the disk; run as root or with CAP_IPC_LOCK", "error", err)
-	}
-	if err := renice(cfg.Nice); err != nil {
-		log.Warn("a busy host may delay adverts; run as root or with CAP_SYS_NICE, or set nice: 0", "nice", cfg.Nice, "error", err)
 	}
 	h, err := open(cfg, opts, log)
 	if err != nil {
@@ -65,6 +69,9 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	return errors.Join(h.serve(ctx, opts), h.close())
 }
+
+// spareProcs is how many more goroutines may run than there are processors.
+const spareProcs = 2
 
 // host holds the adapters of a daemon.
 type host struct {
@@ -82,6 +89,8 @@ type host struct {
 	spawner   *spawn.Spawner
 	notifier  *notify.Runner
 	owner     *ownership.Owner
+	fleet     *fleetAdapters // nil without a data path
+	noFleet   string         // why there is none
 	timer     *clock.Timer
 	remembers drainMark
 
@@ -119,11 +128,43 @@ func open(cfg *config.Config, opts Options, log *slog.Logger) (_ *host, err erro
 	if h.watch, err = announce.NewWatch(); err != nil {
 		return h, err
 	}
+	h.metrics.WatchCounts(metrics.Counts{
+		ClaimsMalformed: h.watch.Malformed, NotifyDropped: h.notifier.Dropped, NotifyFailed: h.notifier.Failed,
+	})
 	if h.timer, err = clock.NewTimer(); err != nil {
 		return h, err
 	}
 	h.closers = append(h.closers, h.timer.Close)
-	return h, h.openOwner()
+	return h, nil
+}
+
+// startFleet brings the data path up. Without one hafast is a plain VRRP daemon, and
+// says why: that is better than no daemon.
+func (h *host) startFleet(l *loop) {
+	if h.cfg.XDP == "off" {
+		h.noFleet = "xdp: off in the configuration"
+		return
+	}
+	fleet, err := openFleet(l, h.conn, h.log)
+	if err == nil {
+		l.fleet = fleet.fleet(h.cfg.Peers)
+		l.resume = make(map[string]bool)
+		for _, in := range l.instances {
+			if fleet.path.Resumable(in.VIPs[0].Prefix.Addr()) {
+				l.resume[in.Name] = true
+			}
+		}
+		if err = fleet.path.Prepare(l.wish(l.self()), func(name string) bool { return l.resume[name] }); err == nil {
+			h.fleet = fleet
+			fleet.path.Renew(leaseFor)
+			l.watchSockets()
+			return
+		}
+		err = errors.Join(err, fleet.abandon())
+		l.fleet, l.resume = nil, nil
+	}
+	h.noFleet = err.Error()
+	h.log.Error("no data path: this is a plain VRRP daemon, and connections do not outlive a move of their VIP", "error", err)
 }
 
 func (h *host) openOwner() error {
@@ -142,6 +183,9 @@ func (h *host) openOwner() error {
 	} else {
 		deps.Guard = guard
 		h.closers = append(h.closers, guard.Close)
+	}
+	if h.fleet != nil {
+		deps.Gate = h.fleet.path
 	}
 	h.owner = ownership.New(deps)
 	return nil
@@ -176,12 +220,35 @@ func (h *host) serve(ctx context.Context, opts Options) error {
 	}
 	g, running := errgroup.WithContext(running)
 
+	leave := opts.Leave
+	if leave == nil {
+		leave = context.Background()
+	}
+
 	l, err := h.newLoop(running, opts)
 	if err != nil {
 		return err
 	}
-	if err := h.owner.Prepare(ownedBy(h.cfg)); err != nil {
-		return errors.Join(fmt.Errorf("prepare the host: %w", err), h.owner.Withdraw())
+	h.startFleet(l)
+	// Not before: the verifier of the data path's program would hold a processor for a
+	// tenth of a second against haproxy, and might do so in the middle of an upgrade.
+	if err := renice(h.cfg.Nice); err != nil {
+		h.log.Warn("a busy host may delay adverts; run as root or with CAP_SYS_NICE, or set nice: 0", "nice", h.cfg.Nice, "error", err)
+	}
+	if err := h.openOwner(); err != nil {
+		return errors.Join(err, h.closeFleet(false))
+	}
+	l.owner = h.owner
+	if err := h.owner.Prepare(l.owned()); err != nil {
+		return errors.Join(fmt.Errorf("prepare the host: %w", err), h.owner.Withdraw(), h.closeFleet(false))
+	}
+	answers := backend{loop: l, fleet: h.fleet, noFleet: h.noFleet, done: running}
+	if h.fleet != nil {
+		h.fleet.run(running, g, l, h.cfg.Instances[0].Interface)
+		h.metrics.WatchDataPath(func(ctx context.Context) (metrics.DataPath, error) {
+			st, err := answers.Status(ctx)
+			return h.fleet.scrape(st), err
+		})
 	}
 	g.Go(func() error {
 		return h.monitor.Run(running, func(c link.Change) { l.post(running, linkChanged{c}) })
@@ -198,7 +265,7 @@ func (h *host) serve(ctx context.Context, opts Options) error {
 		return nil
 	})
 	g.Go(func() error {
-		return control.NewServer(backend{l, running}, h.log).Serve(running, h.clients)
+		return control.NewServer(answers, h.log).Serve(running, h.clients)
 	})
 	if h.scrapes != nil {
 		g.Go(func() error { return h.metrics.Serve(running, h.scrapes, nil) })
@@ -207,13 +274,40 @@ func (h *host) serve(ctx context.Context, opts Options) error {
 		defer stop()
 		l.start(time.Now())
 		// An adapter that fails ends the daemon too, by the same way.
-		leave, left := context.WithCancel(ctx)
-		defer left()
-		defer context.AfterFunc(running, left)()
-		l.run(leave, abort)
+		stopping, stopped := context.WithCancel(ctx)
+		defer stopped()
+		defer context.AfterFunc(running, stopped)()
+		l.run(stopping, abort, leave)
 		return nil
 	})
-	return errors.Join(g.Wait(), h.owner.Withdraw())
+	err = g.Wait()
+	if l.handedOff {
+		return errors.Join(err, h.closeFleet(true))
+	}
+	return errors.Join(err, h.cleanUp(), h.closeFleet(false))
+}
+
+// cleanUp puts back what was changed on the host. VIPs that haproxy still has
+// connections to stay on lo: these go on, by way of the host that is Active now.
+func (h *host) cleanUp() error {
+	if h.fleet != nil {
+		switch n, err := h.fleet.connections(); {
+		case err != nil:
+			h.log.Warn("connections are not counted", "error", err)
+		case n > 0:
+			h.log.Info("the VIPs stay on lo for connections that haproxy still has; hafast cleanup takes them off", "connections", n)
+			return h.owner.Leave()
+		}
+	}
+	return h.owner.Withdraw()
+}
+
+// closeFleet takes the data path down, or leaves it for a successor.
+func (h *host) closeFleet(keep bool) error {
+	if h.fleet == nil {
+		return nil
+	}
+	return h.fleet.closeAll(keep)
 }
 
 // newLoop builds the loop and reads what it must know before it starts: without
@@ -232,7 +326,6 @@ func (h *host) newLoop(running context.Context, opts Options) (*loop, error) {
 	}
 	l.ports = ports{
 		wires:      newAdvertWires(running, l.post, h.log),
-		owner:      h.owner,
 		notifier:   h.notifier,
 		checker:    newCheckers(running, l.post, h.spawner, h.log),
 		timer:      h.timer,

@@ -35,7 +35,14 @@ func (l *loop) checkUpdated(now time.Time, u health.Update) {
 		}
 	}
 	// The election first: the journal can wait.
-	l.score(now)
+	if l.begun {
+		l.score(now)
+	} else {
+		l.resumeIfKnown(now)
+	}
+	if u.Check == health.NameHAProxy && l.fleet != nil {
+		l.watchSockets()
+	}
 	state := "down"
 	if u.Up {
 		state = "up"
@@ -57,6 +64,7 @@ func (l *loop) score(now time.Time) {
 		in.effective = effective
 		l.perform(now, l.router.Step(now, in.Name, vrrp.SetPriority{Priority: effective}))
 	}
+	l.arrange()
 	l.showAll()
 }
 
@@ -100,11 +108,14 @@ func (l *loop) checksOf(in *instance) []health.Check {
 	return out
 }
 
+// noResult stands in for what a check has not found yet.
+const noResult = "no result yet"
+
 // result is what a check has found last, as an instance with this weight sees it.
 func (l *loop) result(name string, weight int) health.Check {
 	c, known := l.checks[name]
 	if !known {
-		c.Detail = "no result yet"
+		c.Detail = noResult
 	}
 	return health.Check{Name: name, Up: c.Up, Value: c.Value, Weight: weight, Detail: c.Detail}
 }

@@ -45,6 +45,7 @@ func (l *loop) takeover(now time.Time, ev ownership.Acquired) {
 		took time.Duration
 	}{
 		{metrics.PhaseDecide, in.late},
+		{metrics.PhaseGate, ev.Phases.Gate},
 		{metrics.PhaseAddress, ev.Phases.Address},
 		{metrics.PhaseRoutes, ev.Phases.Routes},
 		{metrics.PhaseAnnounce, ev.Phases.Announce},
@@ -52,7 +53,7 @@ func (l *loop) takeover(now time.Time, ev ownership.Acquired) {
 	}
 	entry := control.Event{Kind: "takeover", Instance: in.Name, Cause: count(ev.Addresses) + " in place and announced"}
 	for _, s := range steps {
-		if s.name == metrics.PhaseRoutes && s.took == 0 {
+		if (s.name == metrics.PhaseRoutes || s.name == metrics.PhaseGate) && s.took == 0 {
 			continue
 		}
 		l.metrics.TakeoverPhase(s.name, s.took)

@@ -109,12 +109,12 @@ func (h *testHost) run() {
 	go func() {
 		defer close(h.done)
 		h.start(time.Now())
-		h.loop.run(ctx, context.Background())
+		h.loop.run(ctx, context.Background(), context.Background())
 	}()
 }
 
 // backend is what the host's clients talk to.
-func (h *testHost) backend() backend { return backend{h.loop, context.Background()} }
+func (h *testHost) backend() backend { return backend{loop: h.loop, done: context.Background()} }
 
 // haproxy reports the outcome of the check on haproxy.
 func (h *testHost) haproxy(up bool, detail string) {

@@ -131,7 +131,7 @@ func (t *tracker) ended(e ended) {
 
 // look compares the pidfile with the processes and reports what is new.
 func (t *tracker) look(at time.Time) {
-	pids, err := readPidfile(t.pidfile)
+	pids, err := ReadPidfile(t.pidfile)
 	if t.auto && !t.seen {
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errPidfileEmpty) {
 			t.tell(Update{Up: true, Detail: NotTracked, At: at})
@@ -154,7 +154,7 @@ func (t *tracker) look(at time.Time) {
 		if len(next) == 0 {
 			// What was being listed may have forked and gone in the
 			// meantime; then it has left the pidfile behind.
-			pids, err = readPidfile(t.pidfile)
+			pids, err = ReadPidfile(t.pidfile)
 			named, reason = t.resolve(pids, err)
 			next = named
 		}
@@ -182,7 +182,7 @@ func (t *tracker) look(at time.Time) {
 	}
 }
 
-// resolve takes what readPidfile returned, finds the living haproxies among
+// resolve takes what ReadPidfile returned, finds the living haproxies among
 // pids, and if there is none says why.
 func (t *tracker) resolve(pids []int, err error) (found []*haproxyProc, reason string) {
 	if err != nil {

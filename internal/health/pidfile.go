@@ -18,9 +18,9 @@ var (
 	errPidfileText  = errors.New("not a list of process ids")
 )
 
-// readPidfile returns the pids in the file, one per line as haproxy's daemon
+// ReadPidfile returns the pids in the file, one per line as haproxy's daemon
 // mode with several processes wrote them.
-func readPidfile(path string) ([]int, error) {
+func ReadPidfile(path string) ([]int, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func readPidfile(path string) ([]int, error) {
 	return pids, nil
 }
 
-// pidfileReason puts an error of readPidfile into words.
+// pidfileReason puts an error of ReadPidfile into words.
 func pidfileReason(path string, err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Sprintf("pidfile %s does not exist", path)

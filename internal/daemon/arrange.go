@@ -1,0 +1,251 @@
+package daemon
+
+import (
+	"net/netip"
+	"slices"
+
+	"hafast/internal/config"
+	"hafast/internal/datapath"
+	"hafast/internal/health"
+	"hafast/internal/link"
+	"hafast/internal/liveness"
+	"hafast/internal/peering"
+	"hafast/internal/steering"
+)
+
+// arrange brings the data path and what the peers are told into line with how things
+// stand. It is cheap, and does nothing where nothing is new.
+func (l *loop) arrange() {
+	f := l.fleet
+	if f == nil || !l.begun {
+		return
+	}
+	self := l.self()
+	f.path.SetServing(l.inService())
+	f.count(l.fit() == steering.Drain)
+	f.path.Flip(self, l.fit())
+	f.path.Wish(l.wish(self))
+	l.tellPeers(self)
+	if sessions := l.sessions(); !slices.Equal(sessions, f.probed) {
+		f.probed = sessions
+		if err := f.prober.Set(sessions); err != nil {
+			l.log.Error("peers are not probed", "error", err)
+		}
+	}
+	l.callWitness()
+}
+
+// inService tells whether this host can be Active for anything: what S-BFD says.
+func (l *loop) inService() bool {
+	return !l.stopping && !l.drained &&
+		slices.ContainsFunc(l.instances, func(in *instance) bool { return in.outOfService == "" })
+}
+
+// fit is what this host's haproxy is good for.
+func (l *loop) fit() steering.State {
+	haproxy, known := l.checks[health.NameHAProxy]
+	switch {
+	case l.cfg.HAProxy.Mode != config.HAProxyOff && known && !haproxy.Up && haproxy.Detail != health.NotTracked:
+		return steering.Down
+	case !l.inService():
+		return steering.Drain
+	default:
+		return steering.Up
+	}
+}
+
+// why says what keeps this host's haproxy from being up.
+func (l *loop) why() string {
+	switch {
+	case l.stopping:
+		return "hafast is stopping"
+	case l.drained:
+		return "drained by the operator"
+	case l.fit() == steering.Up:
+		return ""
+	default:
+		return l.instances[0].outOfService
+	}
+}
+
+// self is the address that the peers know this host by: the one in the first peer's
+// network, or else the source of adverts.
+func (l *loop) self() netip.Addr {
+	for _, p := range l.fleet.peers {
+		if a := l.sourceTowards(p.addr); a.IsValid() {
+			return a
+		}
+	}
+	return l.instances[0].source
+}
+
+// sourceTowards is the own address in the peer's network; the zero Addr where there
+// is none.
+func (l *loop) sourceTowards(peer netip.Addr) netip.Addr {
+	for _, name := range l.pathInterfaces() {
+		for _, own := range l.links[name].Addrs {
+			if own.Masked().Contains(peer) && own.Bits() < own.Addr().BitLen() && !l.isVIP(own.Addr()) {
+				return own.Addr()
+			}
+		}
+	}
+	return netip.Addr{}
+}
+
+// home is the interface that carries an own address.
+func (l *loop) home(own netip.Addr) link.State {
+	for _, name := range l.pathInterfaces() {
+		if state := l.links[name]; state.Has(own) {
+			return state
+		}
+	}
+	return l.links[l.instances[0].Interface]
+}
+
+// pathInterfaces are those that the program belongs on: they carry adverts or VIPs.
+func (l *loop) pathInterfaces() []string {
+	var names []string
+	for _, in := range l.instances {
+		names = append(names, in.Interface)
+		for _, v := range in.VIPs {
+			if v.Interface != "lo" {
+				names = append(names, v.Interface)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// ownAddresses are the host's, without the VIPs.
+func (l *loop) ownAddresses() []netip.Addr {
+	var out []netip.Addr
+	for _, name := range l.pathInterfaces() {
+		for _, p := range l.links[name].Addrs {
+			if a := p.Addr().WithZone(""); !l.isVIP(a) && !slices.Contains(out, a) {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}
+
+// wish is what the data path should be like.
+func (l *loop) wish(self netip.Addr) datapath.Wish {
+	f := l.fleet
+	w := datapath.Wish{Hold: !f.informed(), Interfaces: l.pathInterfaces(), Locals: l.ownAddresses()}
+	if l.cfg.Balance == "local" {
+		w.Policy = steering.Local
+	}
+	for _, s := range l.cfg.Services {
+		w.Services = append(w.Services, serviceOf(s))
+	}
+	all := w.Services != nil
+	for _, in := range l.instances {
+		vips := make([]netip.Addr, len(in.VIPs))
+		for i, v := range in.VIPs {
+			vips[i] = v.Prefix.Addr()
+		}
+		w.Instances = append(w.Instances, datapath.Instance{Name: in.Name, VIPs: vips})
+	}
+	if self.IsValid() {
+		w.Targets = append(w.Targets, datapath.Target{Addr: self, Local: true, State: l.fit(), Serves: f.services, All: all})
+	}
+	for _, p := range f.peers {
+		w.Peers = append(w.Peers, p.addr)
+	}
+	for _, p := range f.others() {
+		w.Targets = append(w.Targets, datapath.Target{
+			Addr: p.addr, MAC: p.said.Hello.MAC, State: p.state, Serves: p.said.Hello.Services, All: all,
+		})
+	}
+	return w
+}
+
+// tellPeers says to the peers how this host is.
+func (l *loop) tellPeers(self netip.Addr) {
+	f := l.fleet
+	hello := peering.Hello{
+		Software: l.version, Node: l.cfg.Node, Reason: l.why(), Left: uint32(max(f.connections, 0)),
+		Liveness: true, Addresses: l.ownAddresses(), Services: f.services,
+	}
+	switch l.fit() {
+	case steering.Up:
+		hello.State = peering.Up
+	case steering.Drain:
+		hello.State = peering.Drain
+	default:
+		hello.State = peering.Down
+	}
+	if l.stopping {
+		hello.State = peering.Stopping
+	}
+	home := l.home(self)
+	if len(home.MAC) == len(hello.MAC) {
+		hello.MAC = [6]byte(home.MAC)
+	}
+	for _, in := range l.instances {
+		machine := l.router.Machine(in.Name)
+		hello.Instances = append(hello.Instances, peering.Instance{
+			IPv6: in.ipv6(), VRID: in.VRID, Priority: machine.Priority(), State: machine.State(),
+		})
+	}
+	if err := f.exchange.SetSelf(hello); err != nil {
+		l.log.Warn("the peers are not told everything", "error", err)
+	}
+	var to []peering.Neighbour
+	for _, p := range f.peers {
+		n := peering.Neighbour{Addr: p.addr, Source: l.sourceTowards(p.addr)}
+		if p.addr.IsLinkLocalUnicast() {
+			n.Interface = home.Index
+		}
+		to = append(to, n)
+	}
+	if !slices.Equal(to, f.told) {
+		f.told = to
+		f.exchange.SetPeers(to)
+	}
+}
+
+// sessions are whom liveness is exchanged with.
+func (l *loop) sessions() []liveness.Peer {
+	var out []liveness.Peer
+	for slot, p := range l.fleet.peers {
+		out = append(out, liveness.Peer{Addr: p.addr, Slot: slot, Source: l.sourceTowards(p.addr)})
+	}
+	return out
+}
+
+// session is the prober's name of the peer.
+func (f *fleet) session(p *peer) liveness.Peer {
+	for _, s := range f.probed {
+		if s.Addr == p.addr {
+			return s
+		}
+	}
+	return liveness.Peer{Addr: p.addr}
+}
+
+// callWitness names who is asked whether this host's own receiving works.
+func (l *loop) callWitness() {
+	f := l.fleet
+	want := l.cfg.Liveness.Witness
+	iface := l.instances[0].Interface
+	addr := want.Addr
+	if want.Gateway {
+		addr = f.gateway
+	}
+	var w liveness.Witness
+	state := l.links[iface]
+	if source := state.Primary4(l.isVIP); addr.IsValid() && source.IsValid() {
+		w = liveness.Witness{Address: addr, Source: source, Interface: state.Index, MAC: state.MAC}
+	}
+	if w.Address == f.witness.Address && w.Source == f.witness.Source && w.Interface == f.witness.Interface &&
+		slices.Equal(w.MAC, f.witness.MAC) {
+		return
+	}
+	f.witness = w
+	if err := f.prober.SetWitness(w); err != nil {
+		l.log.Warn("no witness is asked", "error", err)
+	}
+}

@@ -1,0 +1,194 @@
+package daemon
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"hafast/internal/config"
+	"hafast/internal/datapath"
+	"hafast/internal/liveness"
+	"hafast/internal/peering"
+	"hafast/internal/steering"
+)
+
+// dataPath is the part of datapath.Path that the loop needs; none of it waits.
+type dataPath interface {
+	Renew(time.Duration) (lapsed time.Duration)
+	SetServing(bool)
+	Flip(netip.Addr, steering.State)
+	Wish(datapath.Wish)
+	Reattach()
+	WitnessReplies() uint64
+}
+
+// prober is the part of liveness.Prober that the loop needs.
+type prober interface {
+	Set([]liveness.Peer) error
+	SetTiming(liveness.Timing) error
+	SetWitness(liveness.Witness) error
+	Suspend(liveness.Peer)
+	Resume(liveness.Peer)
+}
+
+// exchange is the part of peering.Exchange that the loop needs.
+type exchange interface {
+	SetSelf(peering.Hello) error
+	SetPeers([]peering.Neighbour)
+}
+
+// fleet is this host's part among the hosts that share flows: what it knows of the
+// others, and what it tells them. Without a data path there is none.
+type fleet struct {
+	path     dataPath
+	prober   prober
+	exchange exchange
+	// frames counts what the interfaces have received.
+	frames func() (uint64, error)
+	// watch says whose sockets are looked at from now on, and has it done.
+	watch func(pidfile string, vips []netip.Addr)
+	// count has haproxy's connections counted from time to time, or ends that.
+	count func(bool)
+	peers []*peer
+	// services are what haproxy listens on here; found tells that somebody has looked.
+	services []steering.Service
+	found    bool
+	// impatient ends the wait for what the peers have to say.
+	impatient bool
+	// connections are what haproxy still holds; -1 while nobody counts.
+	connections int
+	// lapses counts how often the lease ran out.
+	lapses uint64
+	// numb is set while nothing at all seems to arrive at this host.
+	numb *numbness
+	// gateway is the default gateway; the zero Addr if there is none.
+	gateway netip.Addr
+	// probed, witness and told are what the prober and the exchange know.
+	probed  []liveness.Peer
+	witness liveness.Witness
+	told    []peering.Neighbour
+}
+
+// peer is another host.
+type peer struct {
+	addr netip.Addr
+	// said is what it says of itself.
+	said peering.Peer
+	// live is what S-BFD says of it, since when.
+	live      liveness.State
+	liveSince time.Time
+	// state is what its haproxy is good for.
+	state steering.State
+}
+
+// has tells whether an address is the peer's own.
+func (p *peer) has(a netip.Addr) bool { return p.addr == a || p.said.Has(a) }
+
+// addresses are all by which the peer is known.
+func (p *peer) addresses() []netip.Addr {
+	return append([]netip.Addr{p.addr}, p.said.Hello.Addresses...)
+}
+
+// heard tells whether the peer has ever said anything.
+func (p *peer) heard() bool { return !p.said.Heard.IsZero() }
+
+// leaving tells whether the peer has said goodbye: its silence means nothing.
+func (p *peer) leaving() bool { return p.heard() && p.said.Hello.State == peering.Stopping }
+
+// fit is what the peer's haproxy is good for. Flows that a host has stay there for as
+// long as the host may be alive: a daemon that is gone does them no harm.
+func (p *peer) fit() steering.State {
+	hello := p.said.Hello.State
+	switch {
+	case !p.heard():
+		return steering.Down // where it is and what it serves is not known
+	case hello == peering.Stopping:
+		return steering.Drain
+	case p.live == liveness.Down, hello == peering.Down:
+		return steering.Down
+	case p.live == liveness.AdminDown, hello == peering.Drain:
+		return steering.Drain
+	case p.said.Silent && p.live != liveness.Up:
+		return steering.Down // neither way has anything been heard for a while
+	default:
+		return steering.Up
+	}
+}
+
+// present tells whether the peer may take over what this host might.
+func (p *peer) present() bool {
+	switch p.live {
+	case liveness.Up:
+		return true
+	case liveness.Down, liveness.AdminDown:
+		return false
+	default:
+		return p.heard() && !p.said.Silent && !p.leaving()
+	}
+}
+
+// setPeers replaces the peers and keeps what is known of those that stay.
+func (f *fleet) setPeers(addrs []netip.Addr) {
+	old := f.peers
+	f.peers = nil
+	for _, a := range addrs[:min(len(addrs), liveness.MaxPeers)] {
+		at := slices.IndexFunc(old, func(p *peer) bool { return p.addr == a })
+		if at >= 0 {
+			f.peers = append(f.peers, old[at])
+			continue
+		}
+		f.peers = append(f.peers, &peer{addr: a, said: peering.Peer{Addr: a, Silent: true}})
+	}
+}
+
+func (f *fleet) peer(addr netip.Addr) *peer {
+	for _, p := range f.peers {
+		if p.addr == addr {
+			return p
+		}
+	}
+	return nil
+}
+
+// others are the peers, each host once: one that is listed by several addresses, as
+// for instances of both families, goes by the first.
+func (f *fleet) others() []*peer {
+	var out []*peer
+	for _, p := range f.peers {
+		twin := func(q *peer) bool { return p.heard() && q.heard() && q.said.Hello.Boot == p.said.Hello.Boot }
+		if !slices.ContainsFunc(out, twin) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// alone tells whether no other host than p may take over.
+func (f *fleet) alone(p *peer) bool {
+	return !slices.ContainsFunc(f.others(), func(q *peer) bool {
+		return q != p && q.said.Hello.Boot != p.said.Hello.Boot && q.present()
+	})
+}
+
+// acquaintance is how long a daemon that has just been started waits to hear from its
+// peers before it has the data path follow what it knows. They say hello every 100 ms.
+const acquaintance = 500 * time.Millisecond
+
+// informed tells whether enough is known of the hosts to have the data path follow.
+func (f *fleet) informed() bool {
+	return f.impatient || f.found && !slices.ContainsFunc(f.peers, func(p *peer) bool { return !p.heard() })
+}
+
+// timing is the configuration's pace of liveness.
+func timing(c config.Liveness) liveness.Timing {
+	return liveness.Timing{Interval: c.Interval, Multiplier: c.Multiplier}
+}
+
+// serviceOf translates a service of the configuration, or one that was found.
+func serviceOf(s config.Service) steering.Service {
+	proto := uint8(steering.TCP)
+	if s.Proto == "udp" {
+		proto = steering.UDP
+	}
+	return steering.Service{VIP: s.VIP, Port: s.Port, Proto: proto}
+}

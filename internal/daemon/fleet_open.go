@@ -1,0 +1,269 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"hafast/internal/config"
+	"hafast/internal/datapath"
+	"hafast/internal/health"
+	"hafast/internal/link"
+	"hafast/internal/liveness"
+	"hafast/internal/peering"
+	"hafast/internal/sockets"
+	"hafast/pkg/loader"
+)
+
+// How often things are looked at that send no event.
+const (
+	socketsEvery     = time.Second
+	connectionsEvery = time.Second
+	gatewayEvery     = 10 * time.Second
+)
+
+// reflectLimit is how many probes of a peer are answered within 16.8 ms: more than
+// one a millisecond, with room for two of its daemons during an upgrade.
+const reflectLimit = 64
+
+// fleetAdapters are what a fleet works through.
+type fleetAdapters struct {
+	path     *datapath.Path
+	prober   *liveness.Prober
+	exchange *peering.Exchange
+	sockets  *sockets.Reader
+	watcher  *sockets.Watcher
+	conn     *link.Conn
+	log      *slog.Logger
+
+	mu       sync.Mutex
+	pidfile  string
+	vips     []netip.Addr
+	counting bool
+	// counted are the flows when they were counted last.
+	counted   loader.FlowCounts
+	countedAt time.Time
+}
+
+// openFleet loads the data path and opens what goes with it. Nothing runs yet.
+func openFleet(l *loop, conn *link.Conn, log *slog.Logger) (_ *fleetAdapters, err error) {
+	a := &fleetAdapters{conn: conn, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.abandon())
+		}
+	}()
+	if a.path, err = datapath.Open(datapath.Options{
+		PinDir: l.cfg.BPFDir, Flows: l.cfg.Flows, Mode: modeOf(l.cfg.XDP), Log: log,
+	}, conn); err != nil {
+		return a, err
+	}
+	if a.exchange, err = peering.New(); err != nil {
+		return a, fmt.Errorf("talk to the peers: %w", err)
+	}
+	if a.sockets, err = sockets.Open(); err != nil {
+		return a, fmt.Errorf("look at haproxy's sockets: %w", err)
+	}
+	a.watcher = sockets.NewWatcher(a.sockets, log)
+	slots := slots{}
+	for i := range slots {
+		if slots[i], err = a.path.Session(i); err != nil {
+			return a, err
+		}
+	}
+	if a.prober, err = liveness.New(liveness.Config{
+		Slots: &slots, Witness: a.path, Timing: timing(l.cfg.Liveness),
+		Frames: func() uint64 { n, _ := a.frames(); return n },
+		Report: func(ev liveness.Event) { l.events <- livenessChanged{ev} },
+	}); err != nil {
+		return a, fmt.Errorf("probe the peers: %w", err)
+	}
+	a.path.SetProbe(a.prober.Port(), l.cfg.Liveness.Interval, reflectLimit)
+	return a, nil
+}
+
+func modeOf(xdp string) loader.Mode {
+	switch xdp {
+	case "native":
+		return loader.ModeNative
+	case "generic":
+		return loader.ModeGeneric
+	default:
+		return loader.ModeAuto
+	}
+}
+
+// slots are the sessions in the data path's memory.
+type slots [loader.MaxPeers]loader.Session
+
+func (s *slots) SetSent(slot int, seq uint32) { s[slot].SetSent(seq) }
+
+func (s *slots) Reply(slot int) (seq uint32, state uint8, at time.Duration, n uint64) {
+	return s[slot].Reply()
+}
+
+// frames is how many frames the program has seen.
+func (a *fleetAdapters) frames() (n uint64, err error) {
+	counters, err := a.path.Counters()
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range counters {
+		n += c
+	}
+	return n, nil
+}
+
+// fleet is the loop's side of the adapters.
+func (a *fleetAdapters) fleet(peers []netip.Addr) *fleet {
+	f := &fleet{
+		path: a.path, prober: a.prober, exchange: a.exchange, frames: a.frames, connections: -1,
+		watch: func(pidfile string, vips []netip.Addr) {
+			a.mu.Lock()
+			a.pidfile, a.vips = pidfile, vips
+			a.mu.Unlock()
+			a.watcher.Kick()
+		},
+		count: func(on bool) {
+			a.mu.Lock()
+			a.counting = on
+			a.mu.Unlock()
+		},
+	}
+	f.setPeers(peers)
+	return f
+}
+
+// pids are haproxy's processes now.
+func (a *fleetAdapters) pids() []int {
+	a.mu.Lock()
+	pidfile := a.pidfile
+	a.mu.Unlock()
+	if pidfile == "" {
+		return nil
+	}
+	pids, err := health.ReadPidfile(pidfile)
+	if err != nil {
+		return nil // the check on haproxy tells of it
+	}
+	return pids
+}
+
+func (a *fleetAdapters) watched() (vips []netip.Addr, counting bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.vips, a.counting
+}
+
+// connections are those that haproxy holds to VIPs.
+func (a *fleetAdapters) connections() (int, error) {
+	vips, _ := a.watched()
+	return a.sockets.Established(vips)
+}
+
+// run starts everything in the group, until ctx is done.
+func (a *fleetAdapters) run(ctx context.Context, g *errgroup.Group, l *loop, iface string) {
+	g.Go(func() error { return a.path.Run(ctx) })
+	g.Go(func() error { return a.prober.Run(ctx) })
+	g.Go(func() error {
+		return a.exchange.Run(ctx, func(p peering.Peer) { l.post(ctx, peerSpoke{p}) })
+	})
+	g.Go(func() error {
+		vips := func() []netip.Addr { vips, _ := a.watched(); return vips }
+		a.watcher.Run(ctx, socketsEvery, a.pids, vips, func(found []config.Service) {
+			l.post(ctx, servicesFound{found})
+		})
+		return nil
+	})
+	g.Go(func() error { a.count(ctx, l); return nil })
+	g.Go(func() error { a.findGateway(ctx, l, iface); return nil })
+}
+
+// count reports how many connections are left while somebody wants to know.
+func (a *fleetAdapters) count(ctx context.Context, l *loop) {
+	last := -1
+	every(ctx, connectionsEvery, func() {
+		n := -1
+		if _, counting := a.watched(); counting {
+			var err error
+			if n, err = a.connections(); err != nil {
+				a.log.Warn("connections are not counted", "error", err)
+				n = -1
+			}
+		}
+		if n != last {
+			last = n
+			l.post(ctx, connectionsCounted{n})
+		}
+	})
+}
+
+// findGateway reports the default gateway.
+func (a *fleetAdapters) findGateway(ctx context.Context, l *loop, iface string) {
+	var last netip.Addr
+	every(ctx, gatewayEvery, func() {
+		state, err := a.conn.State(iface)
+		if err != nil {
+			return // it will come back
+		}
+		addr, err := a.conn.DefaultGateway(state.Index)
+		if err != nil {
+			a.log.Debug("default gateway unknown", "error", err)
+			return
+		}
+		if addr != last {
+			last = addr
+			l.post(ctx, gatewayFound{addr})
+		}
+	})
+}
+
+// every calls do now and then again and again, until ctx is done.
+func every(ctx context.Context, pause time.Duration, do func()) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		do()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// closeAll closes the adapters and then the data path: it goes on serving if it is
+// kept, and is gone otherwise.
+func (a *fleetAdapters) closeAll(keep bool) error {
+	var failures []error
+	if a.prober != nil {
+		failures = append(failures, a.prober.Close())
+	}
+	if a.sockets != nil {
+		failures = append(failures, a.sockets.Close())
+	}
+	switch {
+	case a.path == nil:
+	case keep:
+		failures = append(failures, a.path.Close())
+	default:
+		failures = append(failures, a.path.Remove())
+	}
+	return errors.Join(failures...)
+}
+
+// abandon closes what was opened for a fleet that came to nothing. A predecessor's
+// data path, should there be one, is taken down with it: nobody would look after it.
+func (a *fleetAdapters) abandon() error {
+	var err error
+	if a.exchange != nil {
+		err = a.exchange.Close()
+	}
+	return errors.Join(err, a.closeAll(false))
+}

@@ -1,0 +1,213 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"hafast/internal/config"
+	"hafast/internal/control"
+	"hafast/internal/liveness"
+	"hafast/internal/peering"
+	"hafast/internal/steering"
+	"hafast/pkg/vrrp"
+)
+
+type (
+	// livenessChanged is what S-BFD has found out about a peer.
+	livenessChanged struct{ liveness.Event }
+	// peerSpoke is what a peer says of itself now, or that it has fallen silent.
+	peerSpoke struct{ peering.Peer }
+	// servicesFound is what haproxy listens on here.
+	servicesFound struct{ services []config.Service }
+	// acquaintanceOver ends the wait for what the peers have to say.
+	acquaintanceOver struct{}
+	// gatewayFound is the default gateway now; the zero Addr if there is none.
+	gatewayFound struct{ addr netip.Addr }
+	// connectionsCounted is how many connections haproxy holds to VIPs.
+	connectionsCounted struct{ n int }
+)
+
+// livenessChanged acts on a peer's life and death. The election comes first.
+func (l *loop) livenessChanged(now time.Time, ev liveness.Event) {
+	p := l.fleet.peer(ev.Peer.Addr)
+	if p == nil {
+		return
+	}
+	was := p.live
+	p.live = ev.To
+	if was != ev.To {
+		p.liveSince = now
+	}
+	trusted := liveness.Trust(ev.Evidence)
+	switch {
+	case ev.To == liveness.Down && trusted, ev.To == liveness.AdminDown:
+		l.distrust(p, ev.To == liveness.Down)
+		l.activeLost(now, p)
+	case ev.To == liveness.Down:
+		l.goNumb(now)
+	default:
+		l.distrust(p, false)
+	}
+	l.assess(p)
+	l.arrange()
+	if was != ev.To || trusted {
+		l.record(now, control.Event{Kind: "liveness", To: ev.To.String(), Cause: l.tellLiveness(p, ev, trusted)})
+	}
+}
+
+func (l *loop) tellLiveness(p *peer, ev liveness.Event, trusted bool) string {
+	name := l.nameOf(p)
+	switch ev.To {
+	case liveness.Up:
+		return name + " answers"
+	case liveness.AdminDown:
+		return name + " is out of service"
+	case liveness.None:
+		if p.leaving() {
+			return name + " has said goodbye"
+		}
+		return name + " does not answer S-BFD: left to adverts"
+	case liveness.Down:
+		text := fmt.Sprintf("%s left %d probes unanswered", name, ev.Run)
+		if !trusted {
+			text += ", and nothing else arrives here: this host's own receiving may be at fault"
+		}
+		return text
+	}
+	return name + " is " + ev.To.String()
+}
+
+// nameOf is what people know a peer by.
+func (l *loop) nameOf(p *peer) string {
+	if node := p.said.Hello.Node; node != "" {
+		return fmt.Sprintf("%s (%s)", node, p.addr)
+	}
+	return p.addr.String()
+}
+
+// distrust has the peer's adverts count for nothing, or ends that.
+func (l *loop) distrust(p *peer, on bool) {
+	for _, a := range p.addresses() {
+		l.router.Distrust(a, on)
+	}
+}
+
+// activeLost tells the instances whose Active was on the peer.
+func (l *loop) activeLost(now time.Time, p *peer) {
+	alone := l.fleet.alone(p)
+	for _, in := range l.instances {
+		machine := l.router.Machine(in.Name)
+		if machine.State() == vrrp.Backup && p.has(machine.ActiveAddr()) {
+			l.perform(now, l.router.Step(now, in.Name, vrrp.ActiveLost{Alone: alone}))
+		}
+	}
+}
+
+// obeyAfter is how long a host that answers no probe may go on advertising before it
+// is taken to be alive after all: without S-BFD, or on a network that loses it.
+const obeyAfter = time.Second
+
+// heardDespite takes note of an advert from a peer whose session is down.
+func (l *loop) heardDespite(now time.Time, p *peer) {
+	if p == nil || now.Sub(p.liveSince) < obeyAfter || p.live != liveness.Down {
+		return
+	}
+	p.live, p.liveSince = liveness.None, now
+	l.distrust(p, false)
+	l.assess(p)
+	l.arrange()
+	l.record(now, control.Event{Kind: "liveness", To: p.live.String(), Cause: l.nameOf(p) + " answers no probes but goes on advertising: left to adverts"})
+}
+
+// owner is the peer whose own address it is; nil if it is nobody's.
+func (f *fleet) owner(a netip.Addr) *peer {
+	for _, p := range f.peers {
+		if p.has(a) {
+			return p
+		}
+	}
+	return nil
+}
+
+// peerSpoke takes in what a peer says of itself.
+func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
+	p := l.fleet.peer(said.Addr)
+	if p == nil {
+		return
+	}
+	before := *p
+	p.said = said
+	session := l.fleet.session(p)
+	switch {
+	case p.leaving() && !before.leaving():
+		l.fleet.prober.Suspend(session)
+	case !p.leaving() && before.leaving():
+		l.fleet.prober.Resume(session)
+	}
+	if p.live == liveness.Down {
+		l.distrust(p, true) // it may have told more of its addresses
+	}
+	l.assess(p)
+	l.arrange()
+	if text := tellHello(l.nameOf(p), before.said, said); text != "" {
+		l.record(now, control.Event{Kind: "peer", Cause: text})
+	}
+}
+
+// tellHello puts into words what is new of a peer; empty if nothing is worth it.
+func tellHello(name string, before, now peering.Peer) string {
+	switch {
+	case now.Incompatible != "" && now.Incompatible != before.Incompatible:
+		return name + " speaks another protocol: " + now.Incompatible
+	case before.Heard.IsZero() && !now.Heard.IsZero(), before.Silent && !now.Silent:
+		return fmt.Sprintf("%s is there, %s, with %d services", name, now.Hello.State, len(now.Hello.Services))
+	case now.Silent && !before.Silent:
+		return name + " has fallen silent"
+	case now.Hello.State != before.Hello.State:
+		text := fmt.Sprintf("%s says it is %s", name, now.Hello.State)
+		if now.Hello.Reason != "" {
+			text += ": " + now.Hello.Reason
+		}
+		return text
+	}
+	return ""
+}
+
+// assess works out what a peer's haproxy is good for; what is new counts at once.
+func (l *loop) assess(p *peer) {
+	if state := p.fit(); state != p.state {
+		p.state = state
+		l.fleet.path.Flip(p.addr, state)
+	}
+}
+
+// servicesFound takes in what haproxy listens on.
+func (l *loop) servicesFound(found []config.Service) {
+	services := make([]steering.Service, len(found))
+	for i, s := range found {
+		services[i] = serviceOf(s)
+	}
+	l.fleet.services, l.fleet.found = services, true
+	l.arrange()
+}
+
+// watchSockets says whose sockets are looked at.
+func (l *loop) watchSockets() {
+	pidfile := l.cfg.HAProxy.Pidfile
+	if l.cfg.HAProxy.Mode == config.HAProxyOff {
+		pidfile = ""
+	}
+	l.fleet.watch(pidfile, l.vips())
+}
+
+// vips lists all VIPs.
+func (l *loop) vips() []netip.Addr {
+	var out []netip.Addr
+	for _, in := range l.instances {
+		for _, v := range in.VIPs {
+			out = append(out, v.Prefix.Addr())
+		}
+	}
+	return out
+}
