@@ -20,10 +20,20 @@ demo: ## a pair in namespaces under load: every fault, what the client sees, a t
 	$(MAKE) build
 	$(GO) run ./test/netns/cmd/demo
 
+.PHONY: generate
+generate: ## compile bpf/ (clang, llvm-strip, libbpf-dev) and write its Go types
+	$(GO) generate ./...
+
+.PHONY: generated
+generated: ## the committed objects are what the sources give
+	@before=$$(find . -name '*_bpfel.*' | sort | xargs sha256sum) && $(MAKE) --no-print-directory generate && \
+	test "$$before" = "$$(find . -name '*_bpfel.*' | sort | xargs sha256sum)" || \
+	{ echo "generated files were out of date: commit what 'make generate' has written"; exit 1; }
+
 .PHONY: test
-test: ## everything: lint, unit, race, fuzz, namespaces
+test: ## everything: lint, generated files, unit, race, fuzz, namespaces
 	./test/setup.sh test
-	$(MAKE) build lint
+	$(MAKE) build lint generated
 	$(MAKE) test-unit test-fuzz test-netns
 
 .PHONY: test-unit
@@ -47,7 +57,7 @@ lint: ## gofumpt, go vet, staticcheck, shellcheck; go.mod and go.sum tidy
 	$(GO) mod tidy -diff
 
 .PHONY: bench
-bench: bench-takeover bench-scale ## measure, beside keepalived
+bench: bench-takeover bench-xdp bench-path bench-share bench-scale ## measure, beside keepalived and others
 
 .PHONY: bench-takeover
 bench-takeover: ## outage of fresh and held connections at every fault (about 15 minutes)
@@ -60,6 +70,23 @@ bench-scale: ## promotion by number of VIPs, CPU and memory, 255 instances (abou
 	./test/setup.sh bench
 	$(MAKE) build
 	$(GO) run ./test/netns/cmd/bench scale $(BENCHFLAGS)
+
+.PHONY: bench-xdp
+bench-xdp: ## nanoseconds per packet of the XDP program (about 3 minutes)
+	./test/setup.sh bench
+	$(GO) run ./test/netns/cmd/bench xdp $(BENCHFLAGS)
+
+.PHONY: bench-path
+bench-path: ## packets/s and requests/s by way of the peer, beside kernel DNAT and keepalived
+	./test/setup.sh bench
+	$(MAKE) build
+	$(GO) run ./test/netns/cmd/bench path $(BENCHFLAGS)
+
+.PHONY: bench-share
+bench-share: ## requests/s of two capped haproxies, shared against local
+	./test/setup.sh bench
+	$(MAKE) build
+	$(GO) run ./test/netns/cmd/bench share $(BENCHFLAGS)
 
 .PHONY: clean
 clean: ## remove what was built
