@@ -13,7 +13,8 @@ usage() {
 
 [ $# -eq 1 ] || usage
 
-# Lines of COMMAND PACKAGE: what is run, and where it comes from.
+# Lines of COMMAND PACKAGE: what is run, and where it comes from. A path stands for
+# a file that must be there, to run or to read.
 needs='
 ip iproute2
 nsenter util-linux
@@ -26,6 +27,7 @@ demo) ;;
 bench)
 	needs="$needs
 keepalived keepalived
+nft nftables
 "
 	;;
 test)
@@ -34,6 +36,10 @@ keepalived keepalived
 /usr/lib/frr/vrrpd frr
 gcc gcc
 gcc libc6-dev
+clang clang
+llvm-strip llvm
+/usr/include/bpf/bpf_helpers.h libbpf-dev
+/usr/include/linux/bpf.h linux-libc-dev
 git git
 ping iputils-ping
 nft nftables
@@ -48,9 +54,16 @@ esac
 PATH=$PATH:/usr/sbin:/sbin
 export PATH
 
+is_there() {
+	case $1 in
+	/*) [ -e "$1" ] ;;
+	*) command -v "$1" >/dev/null 2>&1 ;;
+	esac
+}
+
 missing() {
 	echo "$needs" | while read -r command package; do
-		if [ -n "$command" ] && ! command -v "$command" >/dev/null 2>&1; then
+		if [ -n "$command" ] && ! is_there "$command"; then
 			echo "$package"
 		fi
 	done | sort -u | tr '\n' ' '

@@ -140,7 +140,7 @@ func TestImport(t *testing.T) {
 		says(t, string(text), "vrid: 51", fmt.Sprintf("priority: %d", priority(h)), "version: 2", "weight: 2", lab.VIP.String())
 		// The hosts of a lab share their files, those of the how-to do not.
 		configs[h] = strings.Replace(string(text), "/var/run/haproxy.pid", h.HAProxyPIDFile(), 1) +
-			fmt.Sprintf("control: {socket: %s}\nstate_dir: %s\n", p.sys.Socket(h), p.sys.StateDir(h))
+			fmt.Sprintf("control: {socket: %s}\nstate_dir: %s\nbpf_dir: %s\n", p.sys.Socket(h), p.sys.StateDir(h), p.sys.BPFDir(h))
 		check(t, os.WriteFile(path, []byte(configs[h]), 0o644))
 		check(t, h.StartHAProxy(within(t)))
 		says(t, p.exits(t, h, 0, "check", "--config", path), "ok\n")

@@ -364,8 +364,8 @@ func fill(t *testing.T, name string, values any) string {
 
 // forLab fits a hafast configuration to the lab, where the hosts share their files.
 func (m *mixed) forLab(conf string, h *lab.Host) string {
-	return fmt.Sprintf("node: %s\nmetrics: {listen: \"127.0.0.1:9405\"}\ncontrol: {socket: %s}\nstate_dir: %s\n",
-		h.Name, m.hafast.Socket(h), m.hafast.StateDir(h)) +
+	return fmt.Sprintf("node: %s\nmetrics: {listen: \"127.0.0.1:9405\"}\ncontrol: {socket: %s}\nstate_dir: %s\nbpf_dir: %s\n",
+		h.Name, m.hafast.Socket(h), m.hafast.StateDir(h), m.hafast.BPFDir(h)) +
 		strings.ReplaceAll(conf, "/var/run/haproxy.pid", h.HAProxyPIDFile())
 }
 

@@ -74,8 +74,8 @@ func (p *pair) configure(conf body) {
 
 // head is the part of a configuration that differs from host to host.
 func (p *pair) head(h *lab.Host) string {
-	return fmt.Sprintf("node: %s\ninterface: eth0\npeers: [%s]\ncontrol: {socket: %s}\nstate_dir: %s\n",
-		h.Name, p.other(h).Addr, p.sys.Socket(h), p.sys.StateDir(h))
+	return fmt.Sprintf("node: %s\ninterface: eth0\npeers: [%s]\ncontrol: {socket: %s}\nstate_dir: %s\nbpf_dir: %s\n",
+		h.Name, p.other(h).Addr, p.sys.Socket(h), p.sys.StateDir(h), p.sys.BPFDir(h))
 }
 
 // run starts haproxy and the daemon on both hosts and waits until a is Active and

@@ -78,6 +78,7 @@ func newWirePair(t *testing.T, haproxy bool, instances string) *wirePair {
 
 // config announces once and not again later, so that whatever else is announced
 // has a cause that the test knows.
+// The data path is off: its liveness would promote before VRRP's timers do.
 func (w *wirePair) config(h *lab.Host, haproxy bool, instances string) string {
 	peer, priority := w.b, "101"
 	if h == w.b {
@@ -95,6 +96,7 @@ haproxy: %s
 announce: {count: 1, repeat_delay: 0s, refresh: 0s}
 control: {socket: %s}
 state_dir: %s
+xdp: off
 instances:
 `, h.Name, lab.Interface, peer.Addr, check, w.fast.Socket(h), w.fast.StateDir(h))
 	return head + strings.NewReplacer(

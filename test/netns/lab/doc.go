@@ -19,6 +19,15 @@
 // pidfiles, sockets, state and logs, and a process is only ever signalled by
 // the pid the lab started it under.
 //
+// Every port of the switch runs an XDP program that passes all frames: a frame that a
+// host's own XDP program sends back can only be received by XDP (see port.go). The
+// BPF file system is mounted if it was not, shared by all labs, and unmounted by the
+// last of them; each host has a directory of its own in it ([Host.BPFDir]).
+//
+// Behind the port for held connections is an echo server that knows through which
+// host's haproxy each client came ([Lab.ServedBy]), and a haproxy's share of the
+// processors can be limited ([Host.LimitHAProxy]).
+//
 // Names hold the pid of the process that built the lab. [Lab.Close] removes all
 // that [New] made; what a killed process left behind is removed by the next
 // New, or by [Reap].

@@ -77,8 +77,8 @@ func (h *Host) Unplug() error { return h.withLink(Interface, netlink.LinkDel) }
 // Plug makes eth0 anew after Unplug: with the same addresses and MAC, but another
 // index and everything else as the kernel makes it.
 func (h *Host) Plug() error {
-	if err := h.lab.sw.do(func() error { return plug(h) }); err != nil {
-		return fmt.Errorf("plug %s into the switch: %w", h.Name, err)
+	if err := h.lab.plug(h); err != nil {
+		return err
 	}
 	return errors.Join(h.LinkUp(), h.disableChecksumOffload())
 }
@@ -97,12 +97,12 @@ func (h *Host) DelAddr(link string, p netip.Prefix) error {
 	})
 }
 
-// Reset brings a host back to how it was built: every process killed, plugged
-// in, only its own addresses, no other links, sysctls as they were. Daemons that were
-// killed leave all of these behind.
+// Reset brings a host back to how it was built: every process killed, no pins, no
+// XDP program, plugged in, only its own addresses, no other links, sysctls as they
+// were, no limit on haproxy. Daemons that were killed leave all of these behind.
 func (h *Host) Reset() error {
 	h.killAll()
-	var errs []error
+	errs := []error{h.removePins(), h.detachXDP(), h.unlimit()}
 	errs = append(errs, h.Do(func() error {
 		links, err := netlink.LinkList()
 		if err != nil {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // BinaryVariable names the environment variable with the hafast binary to test.
@@ -25,9 +28,22 @@ type Hafast struct {
 	Binary string
 	// AdvertInterval defaults to 10 ms.
 	AdvertInterval time.Duration
+	// Liveness, Balance and XDP are written to the configuration where they are set;
+	// without, the daemon's own defaults hold. XDP "off" leaves a plain VRRP daemon.
+	Liveness Liveness
+	Balance  string
+	XDP      string
+	// Label, if set, is the name, so that variants can be told apart.
+	Label string
 	// Config, if set, writes the whole configuration of a host instead of the
 	// lab's own. The control socket must be that of [Hafast.Socket].
 	Config func(h *Host) string
+}
+
+// Liveness paces the probes among the hosts: so many unanswered in a row mean down.
+type Liveness struct {
+	Interval   time.Duration
+	Multiplier int
 }
 
 // NewHafast finds the hafast binary: the one named in the environment, else
@@ -52,7 +68,7 @@ func NewHafast() (*Hafast, error) {
 }
 
 // Name implements System.
-func (f *Hafast) Name() string { return "hafast" }
+func (f *Hafast) Name() string { return cmp.Or(f.Label, "hafast") }
 
 // Version implements System.
 func (f *Hafast) Version(ctx context.Context) string {
@@ -73,6 +89,9 @@ func (f *Hafast) ConfigPath(h *Host) string { return h.Path("hafast.yaml") }
 // StateDir is the state directory of the host's daemon.
 func (f *Hafast) StateDir(h *Host) string { return h.Path(stateDir) }
 
+// BPFDir is where the host's daemon pins its programs and maps.
+func (f *Hafast) BPFDir(h *Host) string { return h.BPFDir() }
+
 // stateDir is gone after a Reset, as a tmpfs is after a reboot.
 const stateDir = "state"
 
@@ -91,6 +110,10 @@ func (f *Hafast) WriteConfig(h *Host) error {
 		"PIDFile":        h.HAProxyPIDFile(),
 		"Socket":         f.Socket(h),
 		"StateDir":       f.StateDir(h),
+		"BPFDir":         f.BPFDir(h),
+		"Liveness":       f.Liveness,
+		"Balance":        f.Balance,
+		"XDP":            f.XDP,
 	})
 }
 
@@ -100,6 +123,20 @@ func (f *Hafast) Start(_ context.Context, h *Host) error {
 		return err
 	}
 	return f.start(h, "hafast", f.Binary, "run", "--config", f.ConfigPath(h))
+}
+
+// Upgrade implements Upgrader: the daemon goes without a word, its data path goes on
+// under an extended lease, and the binary is started again.
+func (f *Hafast) Upgrade(ctx context.Context, h *Host) error {
+	if err := f.Signal(h, unix.SIGUSR2); err != nil {
+		return err
+	}
+	select {
+	case <-f.Proc(h).Done():
+	case <-ctx.Done():
+		return fmt.Errorf("upgrade %s: %w", h.Name, context.Cause(ctx))
+	}
+	return f.Start(ctx, h)
 }
 
 // Client runs a client command against the host's daemon and returns its output.

@@ -78,7 +78,7 @@ func (h *Host) startHAProxy(ctx context.Context, args ...string) error {
 	if err != nil {
 		return err
 	}
-	if err := h.awaitHAProxy(ctx, p); err != nil {
+	if err := errors.Join(h.confine(p), h.awaitHAProxy(ctx, p)); err != nil {
 		p.Kill()
 		return fmt.Errorf("haproxy on %s: %w; it says: %s", h.Name, err, p.Log())
 	}

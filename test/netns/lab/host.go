@@ -38,6 +38,8 @@ type Host struct {
 	mu      sync.Mutex
 	procs   []*Proc
 	haproxy *Proc
+	// cgroup is the control group of the host's haproxies, "" without a limit.
+	cgroup string
 }
 
 // Lab returns the lab that the host is part of.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 )
 
@@ -66,6 +67,13 @@ type Lab struct {
 
 	sw    *namespace
 	hosts []*Host
+	bpffs *bpffs
+	// pass is the XDP program of the switch's ports.
+	pass *ebpf.Program
+	echo *echoServer
+	// nginx is the web server's process.
+	nginx   *Proc
+	cgroups cgroups
 
 	closeOnce sync.Once
 	closeErr  error
@@ -95,6 +103,12 @@ func New(ctx context.Context, opts Options) (_ *Lab, err error) {
 	// The directory's name is unique among the labs of this process too, and
 	// the namespaces take theirs from it.
 	if l.Dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-*", namePrefix, os.Getpid())); err != nil {
+		return nil, err
+	}
+	if l.bpffs, err = useBPFFS(bpffsDir, bpffsLock); err != nil {
+		return nil, err
+	}
+	if l.pass, err = newPassProgram(); err != nil {
 		return nil, err
 	}
 	name := filepath.Base(l.Dir) + "-"
@@ -140,11 +154,18 @@ func (l *Lab) Close() error {
 		}
 		for _, h := range l.hosts {
 			h.killAll()
-			errs = append(errs, h.ns.close())
+			errs = append(errs, h.removePins(), h.unlimit(), h.ns.close())
 		}
 		if l.sw != nil {
 			errs = append(errs, l.sw.close())
 		}
+		if l.pass != nil {
+			errs = append(errs, l.pass.Close())
+		}
+		if l.bpffs != nil {
+			errs = append(errs, l.bpffs.release())
+		}
+		errs = append(errs, l.cgroups.close())
 		if l.Dir != "" {
 			errs = append(errs, os.RemoveAll(l.Dir))
 		}
@@ -221,27 +242,8 @@ func (l *Lab) addHost(nsName string, spec HostSpec) error {
 	if err := os.Mkdir(h.Dir, 0o755); err != nil {
 		return err
 	}
-	if err := l.sw.do(func() error { return plug(h) }); err != nil {
-		return fmt.Errorf("plug into the switch: %w", err)
-	}
-	return h.configure()
-}
-
-// plug lays the cable: one end named after the host on the bridge, the other
-// named eth0 in the host. It runs inside the switch.
-func plug(h *Host) error {
-	bridge, err := netlink.LinkByName(bridgeName)
-	if err != nil {
+	if err := l.plug(h); err != nil {
 		return err
 	}
-	port := &netlink.Veth{
-		LinkAttrs:        netlink.LinkAttrs{Name: h.Name, MasterIndex: bridge.Attrs().Index},
-		PeerName:         Interface,
-		PeerHardwareAddr: h.MAC,
-		PeerNamespace:    netlink.NsFd(int(h.ns.file.Fd())),
-	}
-	if err := netlink.LinkAdd(port); err != nil {
-		return fmt.Errorf("add veth: %w", err)
-	}
-	return netlink.LinkSetUp(port)
+	return h.configure()
 }

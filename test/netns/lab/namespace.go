@@ -142,10 +142,14 @@ func Reap() error {
 			errs = append(errs, err)
 		}
 	}
-	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), namePrefix+"*"))
-	if err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, reapDirs(filepath.Join(os.TempDir(), namePrefix+"*")), reapPins(), reapCgroups())
+	return errors.Join(errs...)
+}
+
+// reapDirs removes those directories of dead labs that match the pattern.
+func reapDirs(pattern string) error {
+	dirs, err := filepath.Glob(pattern)
+	errs := []error{err}
 	for _, d := range dirs {
 		if stale(filepath.Base(d)) {
 			errs = append(errs, os.RemoveAll(d))

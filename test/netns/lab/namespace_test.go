@@ -34,12 +34,7 @@ func TestOwnerOf(t *testing.T) {
 
 func TestReapRemovesOnlyTheDead(t *testing.T) {
 	SkipUnlessRoot(t)
-	// A process that has ended and been waited for: nobody has its pid now.
-	gone := exec.Command("true")
-	if err := gone.Run(); err != nil {
-		t.Fatal(err)
-	}
-	dead := namePrefix + strconv.Itoa(gone.Process.Pid) + "-1-x"
+	dead := namePrefix + strconv.Itoa(goneProcess(t)) + "-1-x"
 	living := namePrefix + strconv.Itoa(os.Getpid()) + "-1-x"
 	for _, name := range []string{dead, living} {
 		ns, err := newNamespace(name)

@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -110,4 +114,54 @@ func (p *Proc) Log() string {
 		return err.Error()
 	}
 	return string(b)
+}
+
+// SignalGroup sends a signal to the process and all it has started: a daemon of
+// several processes stands still only when all of them do.
+func (p *Proc) SignalGroup(sig unix.Signal) error { return unix.Kill(-p.PID(), sig) }
+
+// CPU returns the processor time that the process's group has used so far, as far
+// as its processes still run. It comes in steps of 10 ms.
+func (p *Proc) CPU() (time.Duration, error) {
+	paths, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	var sum time.Duration
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			// It ended after it was listed.
+			continue
+		}
+		group, used, err := parseProcStat(string(b))
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", path, err)
+		}
+		if group == p.PID() {
+			sum += used
+		}
+	}
+	return sum, nil
+}
+
+// parseProcStat reads the process group and utime+stime from a line of
+// /proc/PID/stat (proc_pid_stat(5)).
+func parseProcStat(line string) (group int, used time.Duration, err error) {
+	// USER_HZ is 100 on every architecture Go runs on.
+	const tick = 10 * time.Millisecond
+	// The name may hold spaces and brackets; after the last bracket the fields
+	// count from the third, the state.
+	fields := strings.Fields(line[strings.LastIndexByte(line, ')')+1:])
+	const pgrp, utime, stime = 5 - 3, 14 - 3, 15 - 3
+	if len(fields) <= stime {
+		return 0, 0, fmt.Errorf("too few fields in %q", line)
+	}
+	var n [3]int
+	for i, field := range []int{pgrp, utime, stime} {
+		if n[i], err = strconv.Atoi(fields[field]); err != nil {
+			return 0, 0, err
+		}
+	}
+	return n[0], time.Duration(n[1]+n[2]) * tick, nil
 }

@@ -49,6 +49,12 @@ type Drainer interface {
 	Drain(ctx context.Context, h *Host) error
 }
 
+// Upgrader is a System whose daemon can be replaced without a hand-over.
+type Upgrader interface {
+	// Upgrade ends the host's daemon and starts it again, as a new version would be.
+	Upgrade(ctx context.Context, h *Host) error
+}
+
 // WaitSettled waits until the first host alone is Active and the others are Backup,
 // and it has stayed so for a moment: a pair that starts as two masters
 // passes through such a state for some milliseconds, too.

@@ -3,16 +3,10 @@ package lab
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
-	"strconv"
-	"sync"
 )
-
-// echoPort is where the web host echoes what it is sent.
-const echoPort = 7000
 
 // PageText is what the page of the web host holds.
 const PageText = "hello from the web host\n"
@@ -20,9 +14,11 @@ const PageText = "hello from the web host\n"
 // startWeb starts nginx and the echo server on the web host.
 func (l *Lab) startWeb(ctx context.Context) error {
 	web := l.Web()
-	if err := l.startEcho(ctx, web); err != nil {
+	var err error
+	if l.echo, err = startEcho(ctx, web); err != nil {
 		return fmt.Errorf("echo server: %w", err)
 	}
+	l.onClose(l.echo.close)
 	config := web.Path("nginx.conf")
 	if err := render(config, "nginx.conf", map[string]any{"Dir": web.Dir}); err != nil {
 		return err
@@ -34,63 +30,12 @@ func (l *Lab) startWeb(ctx context.Context) error {
 	if err := web.awaitListener(ctx, p, 80); err != nil {
 		return fmt.Errorf("%w; it says: %s", err, p.Log())
 	}
+	l.nginx = p
 	return nil
 }
 
-// startEcho serves echo on the web host from within this process: only the
-// listening socket has to be made in the namespace.
-func (l *Lab) startEcho(ctx context.Context, web *Host) error {
-	ln, err := web.Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(echoPort)))
-	if err != nil {
-		return err
-	}
-	var (
-		mu     sync.Mutex
-		closed bool
-		conns  = make(map[net.Conn]struct{})
-		wg     sync.WaitGroup
-	)
-	serve := func(conn net.Conn) {
-		defer wg.Done()
-		_, _ = io.Copy(conn, struct{ io.Reader }{conn})
-		_ = conn.Close()
-		mu.Lock()
-		delete(conns, conn)
-		mu.Unlock()
-	}
-	wg.Add(1)
-	go func() {
-		defer wg.Done()
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			if closed {
-				mu.Unlock()
-				_ = conn.Close()
-				return
-			}
-			conns[conn] = struct{}{}
-			wg.Add(1)
-			mu.Unlock()
-			go serve(conn)
-		}
-	}()
-	l.onClose(func() error {
-		err := ln.Close()
-		mu.Lock()
-		closed = true
-		for conn := range conns {
-			_ = conn.Close()
-		}
-		mu.Unlock()
-		wg.Wait()
-		return err
-	})
-	return nil
-}
+// WebServer is nginx, with its workers in one process group.
+func (l *Lab) WebServer() *Proc { return l.nginx }
 
 // awaitListener waits until something listens on the port of the host, or p
 // has died.

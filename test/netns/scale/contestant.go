@@ -47,7 +47,7 @@ type hafast struct{ *lab.Hafast }
 func (c hafast) carry(ctx context.Context, h *lab.Host, p Plan) error {
 	c.Config = func(h *lab.Host) string {
 		s := siteOf(h.Lab(), h)
-		s.Socket, s.StateDir = c.Socket(h), c.StateDir(h)
+		s.Socket, s.StateDir, s.BPFDir = c.Socket(h), c.StateDir(h), c.BPFDir(h)
 		return p.hafastConfig(s)
 	}
 	return c.Start(ctx, h)

@@ -80,8 +80,8 @@ type site struct {
 	Script string
 	// State is what keepalived starts as.
 	State string
-	// Socket and StateDir are hafast's.
-	Socket, StateDir string
+	// Socket, StateDir and BPFDir are hafast's.
+	Socket, StateDir, BPFDir string
 }
 
 // hafastConfig writes the plan for hafast: as in the lab, but for the instances.
@@ -93,7 +93,7 @@ func (p Plan) hafastConfig(s site) string {
 			in.VRID, in.VRID, s.Priority, p.Interval, join(in.VIPs, ", "))
 	}
 	fmt.Fprintf(&b, "haproxy:\n  pidfile: %s\n", s.PIDFile)
-	fmt.Fprintf(&b, "metrics: {listen: \"127.0.0.1:9405\"}\ncontrol: {socket: %s}\nstate_dir: %s\n", s.Socket, s.StateDir)
+	fmt.Fprintf(&b, "metrics: {listen: \"127.0.0.1:9405\"}\ncontrol: {socket: %s}\nstate_dir: %s\nbpf_dir: %s\n", s.Socket, s.StateDir, s.BPFDir)
 	return b.String()
 }
 

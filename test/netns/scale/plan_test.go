@@ -33,7 +33,7 @@ func TestVIPsAreDistinct(t *testing.T) {
 }
 
 func TestHafastConfigSaysWhatThePlanSays(t *testing.T) {
-	s := site{Node: "haa", Peer: "10.224.147.167", Priority: 101, PIDFile: "/h/pid", Socket: "/h/sock", StateDir: "/h/state"}
+	s := site{Node: "haa", Peer: "10.224.147.167", Priority: 101, PIDFile: "/h/pid", Socket: "/h/sock", StateDir: "/h/state", BPFDir: "/h/bpf"}
 	for _, plan := range []Plan{OneInstance(1000, 10*time.Millisecond), ManyInstances(255, 100*time.Millisecond)} {
 		t.Run(fmt.Sprintf("%d instances", len(plan.Instances)), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "hafast.yaml")

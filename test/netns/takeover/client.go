@@ -48,11 +48,11 @@ type message struct {
 }
 
 type (
-	// resting says that no byte is under way on the held connections, and how
-	// many of them still stand.
-	resting struct{ Held int }
-	// probed says how many held connections answered the probe.
-	probed struct{ Survivors int }
+	// resting says that no byte is under way on the held connections, and which
+	// of them still stand, by the client's address and port.
+	resting struct{ Held []netip.AddrPort }
+	// probed says which held connections answered the probe.
+	probed struct{ Survivors []netip.AddrPort }
 )
 
 // Progress is what the client has seen so far.

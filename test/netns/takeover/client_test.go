@@ -124,8 +124,8 @@ func TestClientConversation(t *testing.T) {
 
 	next(func(m message) bool { return m.Progress != nil && m.Progress.Held == 6 && m.Progress.Attempts > 20 })
 	say(cmdRest)
-	if m := next(func(m message) bool { return m.Resting != nil }); m.Resting.Held != 6 {
-		t.Errorf("%d connections rest, want 6", m.Resting.Held)
+	if m := next(func(m message) bool { return m.Resting != nil }); len(m.Resting.Held) != 6 {
+		t.Errorf("%d connections rest, want 6", len(m.Resting.Held))
 	}
 	mu.Lock()
 	for _, c := range conns[:3] {
@@ -133,8 +133,8 @@ func TestClientConversation(t *testing.T) {
 	}
 	mu.Unlock()
 	say(cmdProbe)
-	if m := next(func(m message) bool { return m.Probed != nil }); m.Probed.Survivors != 3 {
-		t.Errorf("%d connections survived, want 3", m.Probed.Survivors)
+	if m := next(func(m message) bool { return m.Probed != nil }); len(m.Probed.Survivors) != 3 {
+		t.Errorf("%d connections survived, want 3", len(m.Probed.Survivors))
 	}
 	say(cmdStop)
 	report := next(func(m message) bool { return m.Report != nil }).Report

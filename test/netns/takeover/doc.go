@@ -24,4 +24,11 @@
 // A held connection has survived when it echoes a byte within [ProbeTimeout]
 // after things have settled. They rest between the fault and the probe,
 // since a byte lost in the outage would be retransmitted too late to be counted.
+// Those whose haproxy is on the host that the fault does not hit are counted apart:
+// nothing has happened to their other end, so every one that is lost is the
+// system's own doing. The lab's echo server knows whose they are.
+//
+// Most faults hit the active host, and the VIP should move. Some hit the standby, or
+// should leave the VIP where it is: the runner then waits for it to be there and for
+// the client to be served. See [Fault.MovesVIP].
 package takeover

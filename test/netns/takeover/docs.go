@@ -25,10 +25,12 @@ func (r *Report) section(picture string) (string, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "## Takeover\n\n")
 	fmt.Fprintf(&b, "A client opens a fresh HTTP connection to the VIP every millisecond and holds TCP "+
-		"connections through haproxy while something happens to the active host. The outage lasts from the start "+
+		"connections through haproxy while something happens to the active host, or to the standby where the fault says so. The outage lasts from the start "+
 		"of the first attempt that fails (is not answered in full within %d ms) to the start of the first one "+
 		"after the last failure. Figures of %d rounds, the systems in turn in one run; ranges are the least and "+
-		"the most of a round. The last column counts the hosts that answer ARP for the VIP afterwards: more "+
+		"the most of a round. \"On the other host\" are, over all rounds, the held connections that survive of those whose "+
+		"haproxy runs on the host that nothing happens to: where all connections are on the active host there are none, "+
+		"unless the fault is the standby's. The last column counts the hosts that answer ARP for the VIP afterwards: more "+
 		"than one is a split brain.\n\n", AttemptTimeout.Milliseconds(), r.Rounds)
 	if err := NewTable(Rows(r.Results)).WriteMarkdown(&b); err != nil {
 		return "", err

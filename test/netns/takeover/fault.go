@@ -18,7 +18,8 @@ var ErrNotApplicable = errors.New("not applicable to this system")
 // ErrUnknownFault is returned for a fault's name that does not exist.
 var ErrUnknownFault = errors.New("unknown fault")
 
-// Fault is something that happens to the active host.
+// Fault is something that happens to a host of the pair: to the active one, unless
+// its name says standby.
 type Fault string
 
 // The faults that are measured.
@@ -31,15 +32,28 @@ const (
 	HAProxyKill Fault = "haproxy-kill"
 	// DaemonKill kills the fail-over daemon with SIGKILL; haproxy goes on.
 	DaemonKill Fault = "daemon-kill"
+	// DaemonStop stops it with SIGSTOP, all its processes: it is there and does
+	// nothing. It is continued when the case is over.
+	DaemonStop Fault = "daemon-stop"
 	// PlannedStop ends the daemon with SIGTERM.
 	PlannedStop Fault = "planned-stop"
 	// Drain hands over on purpose while the daemon goes on.
 	Drain Fault = "drain"
+	// Upgrade puts a new process in the daemon's place. A system that has no way of its
+	// own is restarted, as a package's upgrade would do it.
+	Upgrade Fault = "upgrade"
+	// StandbyDeath is HostDeath of the standby.
+	StandbyDeath Fault = "standby-death"
+	// StandbyHAProxyKill is HAProxyKill on the standby.
+	StandbyHAProxyKill Fault = "standby-haproxy-kill"
 )
 
 // Faults returns all of them, in the order of reports.
 func Faults() []Fault {
-	return []Fault{HostDeath, LinkDown, HAProxyKill, DaemonKill, PlannedStop, Drain}
+	return []Fault{
+		HostDeath, LinkDown, HAProxyKill, DaemonKill, DaemonStop, PlannedStop, Drain, Upgrade,
+		StandbyDeath, StandbyHAProxyKill,
+	}
 }
 
 // ParseFault returns the fault of that name.
@@ -56,17 +70,29 @@ func (f Fault) AppliesTo(sys lab.System) bool {
 	return f != Drain || drains
 }
 
+// HitsStandby reports whether the fault is the standby's.
+func (f Fault) HitsStandby() bool { return f == StandbyDeath || f == StandbyHAProxyKill }
+
+// MovesVIP reports whether the VIP is to be on the standby in the end. Otherwise it is
+// to be where it was; that it went away and came back meanwhile is no failure.
+func (f Fault) MovesVIP() bool { return f != Upgrade && !f.HitsStandby() }
+
+// cutsOff reports whether the host that the fault hits cannot be reached any more.
+func (f Fault) cutsOff() bool { return f == HostDeath || f == LinkDown || f == StandbyDeath }
+
 // Inject makes the fault happen on the host. It does not wait for consequences.
 func (f Fault) Inject(ctx context.Context, sys lab.System, h *lab.Host) error {
 	switch f {
-	case HostDeath:
+	case HostDeath, StandbyDeath:
 		return h.SilentDeath()
 	case LinkDown:
 		return h.LinkDown()
-	case HAProxyKill:
+	case HAProxyKill, StandbyHAProxyKill:
 		return h.KillHAProxy()
 	case DaemonKill:
 		return sys.Kill(h)
+	case DaemonStop:
+		return signalAll(sys, h, unix.SIGSTOP)
 	case PlannedStop:
 		return sys.Signal(h, unix.SIGTERM)
 	case Drain:
@@ -75,7 +101,30 @@ func (f Fault) Inject(ctx context.Context, sys lab.System, h *lab.Host) error {
 			return ErrNotApplicable
 		}
 		return d.Drain(ctx, h)
+	case Upgrade:
+		if u, ok := sys.(lab.Upgrader); ok {
+			return u.Upgrade(ctx, h)
+		}
+		return lab.Restart(ctx, sys, h)
 	default:
 		return fmt.Errorf("%w %q", ErrUnknownFault, string(f))
 	}
+}
+
+// Mend undoes what would be in the way of others: a process that stands still.
+// All else is a matter of the next case, which starts afresh.
+func (f Fault) Mend(sys lab.System, h *lab.Host) error {
+	if f != DaemonStop {
+		return nil
+	}
+	return signalAll(sys, h, unix.SIGCONT)
+}
+
+// signalAll sends a signal to all processes of the daemon.
+func signalAll(sys lab.System, h *lab.Host, sig unix.Signal) error {
+	p := sys.Proc(h)
+	if p == nil || p.Exited() {
+		return fmt.Errorf("signal on %s: %w", h.Name, lab.ErrNotRunning)
+	}
+	return p.SignalGroup(sig)
 }

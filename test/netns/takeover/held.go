@@ -105,23 +105,34 @@ func (h *heldConns) keepBeating(ctx context.Context, c *heldConn) {
 	}
 }
 
-// rest ends the heartbeats, waits for those under way and returns how many
-// connections stand. Call it once, after all have been opened.
-func (h *heldConns) rest() int {
+// rest ends the heartbeats, waits for those under way and returns the connections
+// that stand, by this end's address. Call it once, after all have been opened.
+func (h *heldConns) rest() []netip.AddrPort {
 	<-h.opened
 	close(h.quiet)
 	h.beating.Wait()
-	return int(h.alive.Load())
+	return h.living()
 }
 
-// probe sends a byte over every resting connection and returns how many echoed.
-func (h *heldConns) probe() int {
+// probe sends a byte over every resting connection and returns those that echoed.
+func (h *heldConns) probe() []netip.AddrPort {
 	var wg sync.WaitGroup
 	for _, c := range h.conns {
 		wg.Go(func() { h.beat(c) })
 	}
 	wg.Wait()
-	return int(h.alive.Load())
+	return h.living()
+}
+
+// living returns the connections that are not dead. None may be in use meanwhile.
+func (h *heldConns) living() []netip.AddrPort {
+	var addrs []netip.AddrPort
+	for _, c := range h.conns {
+		if !c.dead {
+			addrs = append(addrs, c.conn.LocalAddr().(*net.TCPAddr).AddrPort())
+		}
+	}
+	return addrs
 }
 
 // standing returns how many connections work, -1 while they are being opened.

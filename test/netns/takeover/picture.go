@@ -81,7 +81,7 @@ func WritePicture(path string, results []Result) error {
 
 // save draws the plot on white with a margin, in the format of the path's extension.
 func save(p *plot.Plot, path string) error {
-	const width, height, margin = 28 * vg.Centimeter, 14 * vg.Centimeter, 0.4 * vg.Centimeter
+	const width, height, margin = 36 * vg.Centimeter, 15 * vg.Centimeter, 0.4 * vg.Centimeter
 	format := strings.TrimPrefix(filepath.Ext(path), ".")
 	canvas, err := draw.NewFormattedCanvas(width, height, format)
 	if err != nil {
@@ -213,10 +213,18 @@ func decades(top float64) plot.ConstantTicks {
 	return ticks
 }
 
+// tickLabel is a fault's name in as many lines as it takes to stay in its column.
+func tickLabel(f Fault) string {
+	if rest, ok := strings.CutPrefix(string(f), "standby-"); ok {
+		return "standby-\n" + rest
+	}
+	return string(f)
+}
+
 func faultTicks() plot.ConstantTicks {
 	var ticks plot.ConstantTicks
 	for i, f := range Faults() {
-		ticks = append(ticks, plot.Tick{Value: float64(i), Label: string(f)})
+		ticks = append(ticks, plot.Tick{Value: float64(i), Label: tickLabel(f)})
 	}
 	return ticks
 }

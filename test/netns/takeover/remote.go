@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"sync"
@@ -103,26 +104,27 @@ func (r *remote) ask(ctx context.Context, command string) (message, error) {
 	}
 }
 
-// rest ends the heartbeats of the held connections and returns how many stand.
-func (r *remote) rest(ctx context.Context) (int, error) {
+// rest ends the heartbeats of the held connections and returns those that stand, by
+// the client's address and port.
+func (r *remote) rest(ctx context.Context) ([]netip.AddrPort, error) {
 	m, err := r.ask(ctx, cmdRest)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if m.Resting == nil {
-		return 0, fmt.Errorf("unexpected answer to %s", cmdRest)
+		return nil, fmt.Errorf("unexpected answer to %s", cmdRest)
 	}
 	return m.Resting.Held, nil
 }
 
-// probe returns how many held connections survived.
-func (r *remote) probe(ctx context.Context) (int, error) {
+// probe returns the held connections that survived.
+func (r *remote) probe(ctx context.Context) ([]netip.AddrPort, error) {
 	m, err := r.ask(ctx, cmdProbe)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if m.Probed == nil {
-		return 0, fmt.Errorf("unexpected answer to %s", cmdProbe)
+		return nil, fmt.Errorf("unexpected answer to %s", cmdProbe)
 	}
 	return m.Probed.Survivors, nil
 }

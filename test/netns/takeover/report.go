@@ -31,8 +31,12 @@ type Row struct {
 	Failed, Survivors, Responders figures.Stats
 	// Held is how many connections were held.
 	Held int
-	// NotTakenOver and NotRecovered count the rounds that ended so.
-	NotTakenOver, NotRecovered int
+	// HeldOnSurvivor and SurvivorsOnSurvivor add up, over all rounds, the connections
+	// whose haproxy is on the host that was not hit, before and after.
+	HeldOnSurvivor, SurvivorsOnSurvivor int
+	// Misplaced and NotRecovered count the rounds that ended so: with the VIP
+	// elsewhere than expected, or without service.
+	Misplaced, NotRecovered int
 }
 
 // Rows groups the results by fault in the order of Faults, and by system in
@@ -74,8 +78,10 @@ func newRow(fault Fault, system string, group []Result) Row {
 		failed = append(failed, float64(r.Failed))
 		survivors = append(survivors, float64(r.Survivors))
 		responders = append(responders, float64(r.Responders))
-		if !r.TakenOver {
-			row.NotTakenOver++
+		row.HeldOnSurvivor += r.HeldOnSurvivor
+		row.SurvivorsOnSurvivor += r.SurvivorsOnSurvivor
+		if !r.AsExpected {
+			row.Misplaced++
 		}
 		if !r.Recovered {
 			row.NotRecovered++

@@ -19,8 +19,9 @@ import (
 func sampleResults() []Result {
 	ok := func(fault Fault, system string, outage float64, failed, survivors, responders int) Result {
 		return Result{
-			System: system, Fault: fault, Round: 1, OutageMS: outage, Recovered: true, TakenOver: true,
+			System: system, Fault: fault, Round: 1, OutageMS: outage, Recovered: true, AsExpected: true,
 			Failed: failed, Attempts: 1000, Held: 100, Survivors: survivors, Responders: responders,
+			HeldOnSurvivor: 50, SurvivorsOnSurvivor: survivors / 2,
 		}
 	}
 	return []Result{
@@ -30,6 +31,8 @@ func sampleResults() []Result {
 		ok(HostDeath, "two", 3166.4, 3160, 0, 1),
 		ok(HostDeath, "one", 31, 30, 2, 2),
 		{System: "two", Fault: HostDeath, OutageMS: 15000, Held: 100, Failed: 15000, Attempts: 15000},
+		ok(StandbyDeath, "one", 1, 1, 100, 1),
+		{System: "two", Fault: StandbyDeath, Recovered: true, Held: 100, Survivors: 100},
 	}
 }
 
@@ -39,12 +42,15 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-fault on the active host  system  outage median  p90       max                 failed attempts  held survive  answer for the VIP
-host-death                one     32.0 ms        32.8 ms   33.0 ms             30-34            0-2 / 100     1-2
-                          two     9083 ms        13817 ms  1 of 2 never ended  3160-15000       0 / 100       0-1 (1 of 2 not taken over)
+fault          system  outage median  p90       max                 failed attempts  held survive  on the other host  answer for the VIP
+host-death     one     32.0 ms        32.8 ms   33.0 ms             30-34            0-2 / 100     1 / 100            1-2
+               two     9083 ms        13817 ms  1 of 2 never ended  3160-15000       0 / 100       0 / 50             0-1 (1 of 2 not taken over)
 
-drain                     one     0 ms           0 ms      0 ms                0                100 / 100     1
-                          two     n/a
+drain          one     0 ms           0 ms      0 ms                0                100 / 100     50 / 50            1
+               two     n/a
+
+standby-death  one     1.0 ms         1.0 ms    1.0 ms              1                100 / 100     50 / 50            1
+               two     0 ms           0 ms      0 ms                0                100 / 100     0 / 0              0 (1 of 1 not where it was)
 `
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), b.String()); diff != "" {
 		t.Error(diff)

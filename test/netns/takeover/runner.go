@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,10 @@ type Result struct {
 	Interruptions int `json:"interruptions"`
 	// Recovered is false when the client was not served again in time.
 	Recovered bool `json:"recovered"`
-	// TakenOver is false when the standby did not get the VIP in time.
+	// AsExpected is false when the VIP was not where the fault should have left it
+	// in time: on the standby if Fault.MovesVIP, else on the active host alone.
+	AsExpected bool `json:"as_expected"`
+	// TakenOver is whether the standby has had the VIP and could be reached.
 	TakenOver bool `json:"taken_over"`
 	// TakeoverMS is from the fault to the VIP on the standby's interface, looked
 	// at every 10 ms.
@@ -70,6 +74,11 @@ type Result struct {
 	// Held and Survivors count the held connections before and after.
 	Held      int `json:"held"`
 	Survivors int `json:"survivors"`
+	// HeldOnSurvivor counts those among Held whose haproxy runs on the host that the
+	// fault does not hit, SurvivorsOnSurvivor those of them that survived: nothing
+	// has happened to their haproxy.
+	HeldOnSurvivor      int `json:"held_on_survivor"`
+	SurvivorsOnSurvivor int `json:"survivors_on_survivor"`
 	// Responders is how many hosts answer ARP for the VIP in the end. It should be one.
 	Responders int `json:"responders"`
 	// Rate is the number of fresh connections per second over the whole case, and
@@ -82,7 +91,7 @@ type Result struct {
 var ErrNotReady = errors.New("no steady service before the fault")
 
 // Run brings the pair up afresh with the system, puts load on it, injects the fault
-// on the active host and measures. That a takeover fails is a result, not an error.
+// and measures. That a takeover fails is a result, not an error.
 func (r *Runner) Run(ctx context.Context, sys lab.System, fault Fault) (Result, error) {
 	c := &run{
 		Runner: r.withDefaults(),
@@ -91,6 +100,10 @@ func (r *Runner) Run(ctx context.Context, sys lab.System, fault Fault) (Result, 
 		result: Result{System: sys.Name(), Fault: fault},
 	}
 	c.active, c.standby = r.Lab.Pair()
+	c.hit, c.spared = c.active, c.standby
+	if fault.HitsStandby() {
+		c.hit, c.spared = c.spared, c.hit
+	}
 	if err := c.measure(ctx); err != nil {
 		return c.result, fmt.Errorf("%s, %s: %w", sys.Name(), fault, err)
 	}
@@ -121,18 +134,23 @@ type run struct {
 	sys             lab.System
 	fault           Fault
 	active, standby *lab.Host
-	client          *remote
+	// hit is the one of them that the fault hits, spared the other.
+	hit, spared *lab.Host
+	client      *remote
 	// injected is when the fault was, in nanoseconds of CLOCK_MONOTONIC; 0 before.
 	injected int64
-	// settled is when nothing more was expected to happen: the takeover, at first the fault.
+	// settled is since when the VIP has been where it should be, 0 while it is not.
 	settled int64
-	result  Result
+	// asked is when the daemon was last asked for its state, said its answer.
+	asked  time.Time
+	said   lab.State
+	result Result
 }
 
 // setupTimeout bounds everything before the fault and, apart, after the recovery.
 const setupTimeout = 20 * time.Second
 
-func (c *run) measure(ctx context.Context) error {
+func (c *run) measure(ctx context.Context) (err error) {
 	if !c.fault.AppliesTo(c.sys) {
 		c.result.NotApplicable = true
 		return nil
@@ -142,7 +160,6 @@ func (c *run) measure(ctx context.Context) error {
 	if err := c.bringUp(setup); err != nil {
 		return err
 	}
-	var err error
 	c.client, err = startClient(ctx, c.Lab.Client(), settings{
 		Target:   netip.AddrPortFrom(lab.VIP, lab.HTTPPort),
 		Held:     netip.AddrPortFrom(lab.VIP, lab.HeldPort),
@@ -157,27 +174,36 @@ func (c *run) measure(ctx context.Context) error {
 	notBefore := started + rand.Int64N(int64(c.Spread))
 	if err := c.await(setup, "steady service", func() bool {
 		now, p := monotonic(), c.client.progress()
-		return p.Held >= 0 && p.served(now, c.Before) && now >= notBefore
+		return p.Held == c.Held && p.served(now, c.Before) && now >= notBefore
 	}); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotReady, err)
 	}
-	if c.result.Held, err = c.client.rest(setup); err != nil {
+	held, err := c.client.rest(setup)
+	if err != nil {
 		return err
 	}
+	spared := c.servedBy(c.spared, held)
+	c.result.Held, c.result.HeldOnSurvivor = len(held), len(spared)
 
-	c.injected = monotonic()
-	c.settled = c.injected
-	if err := c.fault.Inject(ctx, c.sys, c.active); err != nil {
+	if err := c.inject(ctx); err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
+	defer func() { err = errors.Join(err, c.fault.Mend(c.sys, c.hit)) }()
 	if err := c.awaitRecovery(ctx); err != nil {
 		return err
 	}
 
 	finish, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	if c.result.Survivors, err = c.client.probe(finish); err != nil {
+	survivors, err := c.client.probe(finish)
+	if err != nil {
 		return err
+	}
+	c.result.Survivors = len(survivors)
+	for _, conn := range survivors {
+		if slices.Contains(spared, conn) {
+			c.result.SurvivorsOnSurvivor++
+		}
 	}
 	macs, err := c.Lab.Client().Responders(finish, lab.VIP, 250*time.Millisecond)
 	if err != nil {
@@ -218,27 +244,76 @@ func (c *run) bringUp(ctx context.Context) error {
 	return nil
 }
 
-// awaitRecovery waits until the standby has the VIP and the client has been served
-// for a while, or until patience ends.
+// servedBy returns those of the connections whose haproxy is on the host.
+func (c *run) servedBy(h *lab.Host, conns []netip.AddrPort) []netip.AddrPort {
+	var there []netip.AddrPort
+	for _, conn := range conns {
+		if c.Lab.ServedBy(conn) == h {
+			there = append(there, conn)
+		}
+	}
+	return there
+}
+
+// inject makes the fault happen and notes the time.
+func (c *run) inject(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Patience)
+	defer cancel()
+	c.injected = monotonic()
+	return c.fault.Inject(ctx, c.sys, c.hit)
+}
+
+// awaitRecovery waits until the VIP has been where it should be, and the client been
+// served, for a while, or until patience ends.
 func (c *run) awaitRecovery(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(ctx, c.Patience)
 	defer cancel()
-	err := c.await(patience, "the takeover", func() bool {
+	err := c.await(patience, "the recovery", func() bool {
 		now := monotonic()
-		if !c.result.TakenOver && c.standby.HasAddr(lab.VIP) {
-			c.result.TakenOver = true
+		switch c.look(now); {
+		case !c.isInPlace(patience):
+			c.settled = 0
+		case c.settled == 0:
 			c.settled = now
-			c.result.TakeoverMS = milliseconds(time.Duration(now - c.injected))
 		}
+		c.result.AsExpected = c.settled != 0
 		// Attempts of that moment may still be waiting for their end.
-		calm := now-c.settled > int64(c.After+AttemptTimeout)
-		return c.result.TakenOver && calm && c.client.progress().served(now, c.After)
+		calm := c.settled != 0 && now-c.settled > int64(c.After+AttemptTimeout)
+		return calm && c.client.progress().served(now, c.After)
 	})
 	if err != nil && ctx.Err() == nil {
 		// Out of patience: that is the result.
 		return nil
 	}
 	return err
+}
+
+// look notes when the standby has got the VIP. One that is cut off and believes
+// itself alone takes over nothing.
+func (c *run) look(now int64) {
+	if !c.result.TakenOver && c.fault != StandbyDeath && c.standby.HasAddr(lab.VIP) {
+		c.result.TakenOver = true
+		c.result.TakeoverMS = milliseconds(time.Duration(now - c.injected))
+	}
+}
+
+// isInPlace reports whether the VIP is where the fault should leave it.
+func (c *run) isInPlace(ctx context.Context) bool {
+	if c.fault.MovesVIP() {
+		return c.standby.HasAddr(lab.VIP)
+	}
+	alone := c.active.HasAddr(lab.VIP) && (c.fault.cutsOff() || !c.standby.HasAddr(lab.VIP))
+	return alone && c.stateOfActive(ctx) == lab.StateActive
+}
+
+// stateOfActive is what the daemon said last. Asking starts a process, so it is not
+// done all the time.
+func (c *run) stateOfActive(ctx context.Context) lab.State {
+	if time.Since(c.asked) >= c.After/4 {
+		c.said = c.sys.State(ctx, c.active)
+		c.asked = time.Now()
+	}
+	return c.said
 }
 
 func (c *run) evaluate(attempts []Attempt) {
@@ -269,7 +344,7 @@ func (c *run) view() View {
 		v.SinceFault = time.Duration(monotonic() - c.injected)
 	}
 	for _, h := range []*lab.Host{c.active, c.standby} {
-		cut := h == c.active && c.injected != 0 && (c.fault == HostDeath || c.fault == LinkDown)
+		cut := h == c.hit && c.injected != 0 && c.fault.cutsOff()
 		if !cut && h.HasAddr(lab.VIP) {
 			v.Holders = append(v.Holders, h.Name)
 		}

@@ -18,8 +18,8 @@ func NewTable(rows []Row) figures.Table {
 // header names the columns of a table of rows.
 func header() []string {
 	return []string{
-		"fault on the active host", "system", "outage median", "p90", "max",
-		"failed attempts", "held survive", "answer for the VIP",
+		"fault", "system", "outage median", "p90", "max",
+		"failed attempts", "held survive", "on the other host", "answer for the VIP",
 	}
 }
 
@@ -27,7 +27,7 @@ func header() []string {
 // between rounds is given as the least and the most.
 func (r Row) cells() []string {
 	if r.Rounds == 0 {
-		return []string{string(r.Fault), r.System, "n/a", "", "", "", "", ""}
+		return []string{string(r.Fault), r.System, "n/a", "", "", "", "", "", ""}
 	}
 	outage := func(ms float64) string { return formatMS(ms) + " ms" }
 	maximum := outage(r.Outage.Max)
@@ -35,13 +35,18 @@ func (r Row) cells() []string {
 		maximum = fmt.Sprintf("%d of %d never ended", r.NotRecovered, r.Rounds)
 	}
 	responders := span(r.Responders)
-	if r.NotTakenOver > 0 {
-		responders += fmt.Sprintf(" (%d of %d not taken over)", r.NotTakenOver, r.Rounds)
+	if r.Misplaced > 0 {
+		where := "not taken over"
+		if !r.Fault.MovesVIP() {
+			where = "not where it was"
+		}
+		responders += fmt.Sprintf(" (%d of %d %s)", r.Misplaced, r.Rounds, where)
 	}
 	return []string{
 		string(r.Fault), r.System,
 		outage(r.Outage.Median), outage(r.Outage.P90), maximum,
-		span(r.Failed), fmt.Sprintf("%s / %d", span(r.Survivors), r.Held), responders,
+		span(r.Failed), fmt.Sprintf("%s / %d", span(r.Survivors), r.Held),
+		fmt.Sprintf("%d / %d", r.SurvivorsOnSurvivor, r.HeldOnSurvivor), responders,
 	}
 }
 

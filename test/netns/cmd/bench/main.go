@@ -2,8 +2,11 @@
 //
 //	bench takeover [-rounds N] [-faults LIST] [-systems LIST] [-out DIR] [-write-docs]
 //	bench scale [-rounds N] [-vips LIST] [-instances N] [-window T] [-out DIR] [-write-docs]
+//	bench path [-rounds N] [-ways LIST] [-window T] [-out DIR] [-write-docs]
+//	bench share [-rounds N] [-quota Q] [-window T] [-out DIR] [-write-docs]
 //
-// It needs root, haproxy, nginx, ethtool and keepalived; test/setup.sh installs them.
+// It needs root, haproxy, nginx, ethtool, keepalived and nftables; test/setup.sh
+// installs them.
 package main
 
 import (
@@ -17,14 +20,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hafast/test/netns/path/load"
 	"hafast/test/netns/takeover"
 )
 
 // errUsage is returned after the usage has been printed.
-var errUsage = errors.New("usage: bench takeover|scale [flags]; -h lists them")
+var errUsage = errors.New("usage: bench takeover|scale|path|share [flags]; -h lists them")
 
 func main() {
 	takeover.ClientMain()
+	load.Main()
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
@@ -57,6 +62,18 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 		return benchScale(ctx, opts, out)
+	case "path":
+		opts, err := parsePath(args[1:])
+		if err != nil {
+			return err
+		}
+		return benchPath(ctx, opts, out)
+	case "share":
+		opts, err := parseShare(args[1:])
+		if err != nil {
+			return err
+		}
+		return benchShare(ctx, opts, out)
 	default:
 		return errUsage
 	}

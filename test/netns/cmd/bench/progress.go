@@ -26,7 +26,7 @@ func newProgress(out io.Writer, opts takeoverOptions) *progress {
 func (p *progress) report(r takeover.Result, err error) {
 	p.done++
 	left := time.Since(p.started) / time.Duration(p.done) * time.Duration(p.total-p.done)
-	fmt.Fprintf(p.out, "%3d/%d  %-7s left  round %-2d  %-12s  %-17s  %s\n",
+	fmt.Fprintf(p.out, "%3d/%d  %-7s left  round %-2d  %-20s  %-17s  %s\n",
 		p.done, p.total, left.Round(time.Second), r.Round, r.Fault, r.System, outcome(r, err))
 }
 
@@ -38,13 +38,13 @@ func outcome(r takeover.Result, err error) string {
 	case r.NotApplicable:
 		return "not applicable"
 	}
-	text := fmt.Sprintf("outage %7.1f ms  failed %4d of %5d  held %3d/%d  %d answer ARP",
-		r.OutageMS, r.Failed, r.Attempts, r.Survivors, r.Held, r.Responders)
+	text := fmt.Sprintf("outage %7.1f ms  failed %4d of %5d  held %3d/%d, other host %3d/%d  %d answer ARP",
+		r.OutageMS, r.Failed, r.Attempts, r.Survivors, r.Held, r.SurvivorsOnSurvivor, r.HeldOnSurvivor, r.Responders)
 	if r.Interruptions > 1 {
 		text += fmt.Sprintf("  in %d pieces", r.Interruptions)
 	}
-	if !r.TakenOver {
-		text += "  not taken over"
+	if !r.AsExpected {
+		text += "  the VIP is not where it should be"
 	}
 	if !r.Recovered {
 		text += "  not recovered"

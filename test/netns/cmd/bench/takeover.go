@@ -38,7 +38,7 @@ func parseTakeover(args []string) (takeoverOptions, error) {
 	fs := flag.NewFlagSet("bench takeover", flag.ContinueOnError)
 	fs.IntVar(&opts.rounds, "rounds", 10, "rounds; each measures every fault with every system")
 	faults := fs.String("faults", strings.Join(names, ","), "faults to measure")
-	systems := fs.String("systems", strings.Join(lab.SystemNames(), ","), "systems to measure, in turn")
+	systems := fs.String("systems", strings.Join(lab.SystemNames(), ","), "systems to measure, in turn; there are also "+strings.Join(lab.VariantNames(), ", "))
 	fs.StringVar(&opts.out, "out", "bench/out", "directory for takeover.json and takeover.svg")
 	fs.BoolVar(&opts.writeDocs, "write-docs", false, "update the section and the picture in the document")
 	fs.StringVar(&opts.docs, "docs", "docs/BENCHMARKS.md", "the document that -write-docs updates")

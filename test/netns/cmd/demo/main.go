@@ -1,6 +1,6 @@
 // Demo shows a haproxy pair failing over, on one machine: two hosts, a web server and
-// a client as network namespaces, everything that can happen to the active host
-// happening to it, and a live line of what the client sees meanwhile.
+// a client as network namespaces, everything that can happen to a host happening to
+// one of them, and a live line of what the client sees meanwhile.
 //
 //	demo [-system NAME] [-faults LIST] [-out DIR]
 //
@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,7 @@ func main() {
 // run is main with its surroundings passed in.
 func run(ctx context.Context, args []string, out *os.File) error {
 	fs := flag.NewFlagSet("demo", flag.ContinueOnError)
-	name := fs.String("system", "hafast", "system to show: "+strings.Join(lab.SystemNames(), ", "))
+	name := fs.String("system", "hafast", "system to show: "+strings.Join(slices.Concat(lab.SystemNames(), lab.VariantNames()), ", "))
 	list := fs.String("faults", "", "faults to show, separated by commas; all if empty")
 	dir := fs.String("out", "bench/out", "directory for demo.json and demo.svg")
 	if err := fs.Parse(args); err != nil {
@@ -119,7 +120,11 @@ func show(ctx context.Context, system lab.System, faults []takeover.Fault, scree
 	}
 	for i, fault := range faults {
 		screen.print("")
-		screen.print("%d/%d %s: %s", i+1, len(faults), fault, describe(fault, a.Name))
+		hit := a
+		if fault.HitsStandby() {
+			hit = b
+		}
+		screen.print("%d/%d %s: %s", i+1, len(faults), fault, describe(fault, hit.Name))
 		if !fault.AppliesTo(system) {
 			screen.print("  %s has no such thing", system.Name())
 			continue
@@ -134,10 +139,10 @@ func show(ctx context.Context, system lab.System, faults []takeover.Fault, scree
 			report.Errors = append(report.Errors, err.Error())
 			continue
 		}
-		screen.print("  %s", verdict(result, b.Name))
+		screen.print("  %s", verdict(result, a.Name, b.Name))
 		report.Results = append(report.Results, result)
-		if !result.TakenOver || !result.Recovered {
-			report.Errors = append(report.Errors, string(fault)+": no takeover")
+		if !result.AsExpected || !result.Recovered {
+			report.Errors = append(report.Errors, string(fault)+": the pair did not recover")
 		}
 	}
 	return report, nil
@@ -146,14 +151,18 @@ func show(ctx context.Context, system lab.System, faults []takeover.Fault, scree
 // describe says what is about to happen.
 func describe(fault takeover.Fault, host string) string {
 	switch fault {
-	case takeover.HostDeath:
+	case takeover.HostDeath, takeover.StandbyDeath:
 		return host + " falls silent; nothing tells the others"
 	case takeover.LinkDown:
 		return "the network interface of " + host + " goes down"
-	case takeover.HAProxyKill:
+	case takeover.HAProxyKill, takeover.StandbyHAProxyKill:
 		return "haproxy on " + host + " gets a kill -9"
 	case takeover.DaemonKill:
 		return "the fail-over daemon on " + host + " gets a kill -9, haproxy lives on"
+	case takeover.DaemonStop:
+		return "the fail-over daemon on " + host + " is stopped in its tracks (SIGSTOP), haproxy lives on"
+	case takeover.Upgrade:
+		return "a new fail-over daemon takes the place of the one on " + host
 	case takeover.PlannedStop:
 		return "the fail-over daemon on " + host + " is stopped for maintenance"
 	case takeover.Drain:
@@ -164,11 +173,20 @@ func describe(fault takeover.Fault, host string) string {
 }
 
 // verdict is a case in a sentence.
-func verdict(r takeover.Result, standby string) string {
-	if !r.TakenOver {
+func verdict(r takeover.Result, active, standby string) string {
+	var text string
+	switch {
+	case !r.AsExpected && r.Fault.MovesVIP():
 		return standby + " never took over"
+	case !r.AsExpected:
+		return active + " does not have the VIP to itself"
+	case !r.TakenOver:
+		text = active + " kept the VIP; "
+	case r.Fault.MovesVIP():
+		text = fmt.Sprintf("%s had the VIP after %.1f ms; ", standby, r.TakeoverMS)
+	default:
+		text = fmt.Sprintf("%s had the VIP after %.1f ms and gave it back; ", standby, r.TakeoverMS)
 	}
-	text := fmt.Sprintf("%s had the VIP after %.1f ms; ", standby, r.TakeoverMS)
 	switch {
 	case !r.Recovered:
 		text += "the client was not served again"
@@ -181,5 +199,9 @@ func verdict(r takeover.Result, standby string) string {
 	if r.Responders == 1 {
 		hosts = "host answers"
 	}
-	return text + fmt.Sprintf("; %d of %d held ones live; %d %s for the VIP", r.Survivors, r.Held, r.Responders, hosts)
+	text += fmt.Sprintf("; %d of %d held ones live", r.Survivors, r.Held)
+	if r.HeldOnSurvivor > 0 && r.HeldOnSurvivor < r.Held {
+		text += fmt.Sprintf(" (%d of the %d on the other host)", r.SurvivorsOnSurvivor, r.HeldOnSurvivor)
+	}
+	return text + fmt.Sprintf("; %d %s for the VIP", r.Responders, hosts)
 }
