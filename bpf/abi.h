@@ -24,7 +24,7 @@
 #define FILTER_BITS 65536   /* of the filter that turns other people's traffic away */
 
 #define NO_TARGET 0xff /* in a Maglev table: nobody serves this */
-#define NO_SET 0xffff  /* in a service: stays on this host */
+#define NO_SET 0xffff  /* in a service: nobody takes its new flows but this host's stack */
 
 /* What may be done with a target. */
 enum target_flags {
@@ -166,10 +166,10 @@ enum reason {
 	PASS_LOCAL_SOCKET,   /* second chance: a socket of this host knows the flow */
 	PASS_FROM_PEER,      /* a peer has steered it here: one hop at most */
 	PASS_FRAGMENT,       /* for a VIP, without ports to go by */
-	PASS_IP_OPTIONS,     /* for a VIP, IPv4 options or IPv6 extension headers */
+	PASS_IP_OPTIONS,     /* for a VIP, a header with options: IPv4's or IPv6 extensions */
 	PASS_NO_SERVICE,     /* for a VIP, but nobody's service */
-	PASS_NO_TARGET,      /* nobody can take it: this host's stack answers with RST */
-	PASS_DEAD_TARGET,    /* a flow of a target that has died: answered with RST */
+	PASS_NO_TARGET,      /* nobody else can take it: this host's stack has the last word */
+	PASS_DEAD_TARGET,    /* a flow of a target that has died: the stack answers with RST */
 	PASS_PROTOCOL,       /* for a VIP, neither TCP nor UDP nor an ICMP error */
 	PASS_ICMP_LOCAL,     /* an ICMP error about a flow of this host */
 	PASS_ARP_ACTIVE,     /* ARP or NS for a VIP, and the gate is open */

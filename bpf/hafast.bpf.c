@@ -14,7 +14,8 @@
 #include "sbfd.h"
 #include "steer.h"
 
-/* from_peer: a frame that a peer's program has sent on has the peer's own address. */
+/* from_peer: a frame that a peer's program has sent on has the peer's own address,
+ * whatever this host thinks of the peer's health. */
 static __always_inline int from_peer(const struct packet *p)
 {
 	const __u8 *mac = p->eth->h_source;
@@ -26,7 +27,7 @@ static __always_inline int from_peer(const struct packet *p)
 
 		if (i >= ctl->targets)
 			break;
-		if (i != ctl->self && t->flags && same_mac(mac, t->mac))
+		if (i != ctl->self && same_mac(mac, t->mac))
 			return 1;
 	}
 	return 0;
@@ -103,15 +104,18 @@ static __always_inline outcome handle_ipv4(const struct packet *p)
 	struct flow_packet f = {.frame = p, .l3 = ip, .l4 = ip + 1, .ipv6 = 0};
 	struct ports *ports = f.l4;
 	struct flow4_key key;
-	int kind;
+	int kind, plain;
+	__u32 size;
 
 	if (!reaches(p, ip, sizeof(*ip)))
 		return pass(PASS_TRUNCATED);
-	if (ip->protocol == IPPROTO_UDP && ip->ihl == 5 && !(ip->frag_off & bpf_htons(IP_FRAGMENTED)) &&
+	plain = *(__u8 *)ip == IP_PLAIN;
+	size = bpf_ntohs(ip->tot_len);
+	if (ip->protocol == IPPROTO_UDP && plain && !(ip->frag_off & bpf_htons(IP_FRAGMENTED)) &&
 	    reaches(p, f.l4, sizeof(struct udphdr))) {
 		kind = sbfd_port(p->ctl, f.l4);
 		if (kind)
-			return handle_sbfd4(p, ip, f.l4, kind);
+			return handle_sbfd4(p, ip, f.l4, size - sizeof(*ip), kind);
 	}
 	if (!maybe_vip(p->ctl, ip->daddr))
 		return pass(PASS_OTHER);
@@ -119,19 +123,17 @@ static __always_inline outcome handle_ipv4(const struct packet *p)
 		return pass(PASS_FROM_PEER);
 	if (ip->frag_off & bpf_htons(IP_FRAGMENTED))
 		return pass(PASS_FRAGMENT);
-	if (ip->ihl != 5)
+	if (!plain)
 		return pass(PASS_IP_OPTIONS);
 	if (ip->protocol == IPPROTO_ICMP)
 		return handle_icmp4(p, f.l4);
 	f.proto = ip->protocol;
 	if (f.proto == IPPROTO_TCP) {
-		if (!reaches(p, f.l4, sizeof(struct tcphdr)))
+		if (!reaches(p, f.l4, sizeof(struct tcphdr)) || size < sizeof(*ip) + sizeof(struct tcphdr))
 			return pass(PASS_TRUNCATED);
-		f.flows = &tcp4;
 	} else if (f.proto == IPPROTO_UDP) {
-		if (!reaches(p, f.l4, sizeof(struct udphdr)))
+		if (!reaches(p, f.l4, sizeof(struct udphdr)) || size < sizeof(*ip) + sizeof(struct udphdr))
 			return pass(PASS_TRUNCATED);
-		f.flows = &udp4;
 	} else {
 		return pass(PASS_PROTOCOL);
 	}
@@ -154,17 +156,19 @@ static __always_inline outcome handle_ipv6(const struct packet *p)
 	struct flow_packet f = {.frame = p, .l3 = ip, .l4 = ip + 1, .ipv6 = 1};
 	struct ports *ports = f.l4;
 	struct flow6_key key;
+	__u32 size;
 	int kind;
 
 	if (!reaches(p, ip, sizeof(*ip)))
 		return pass(PASS_TRUNCATED);
 	f.proto = ip->nexthdr;
+	size = bpf_ntohs(ip->payload_len);
 	if (f.proto == IPPROTO_ICMPV6 && reaches(p, f.l4, 1) && *(__u8 *)f.l4 == ICMP6_NEIGHBOR_SOLICIT)
 		return handle_solicit(p, f.l4);
 	if (f.proto == IPPROTO_UDP && reaches(p, f.l4, sizeof(struct udphdr))) {
 		kind = sbfd_port(p->ctl, f.l4);
 		if (kind)
-			return handle_sbfd6(p, ip, f.l4, kind);
+			return handle_sbfd6(p, ip, f.l4, size, kind);
 	}
 	copy_ipv6(key.vip, &ip->daddr);
 	if (!maybe_vip(p->ctl, fold6(key.vip)))
@@ -180,7 +184,7 @@ static __always_inline outcome handle_ipv6(const struct packet *p)
 	copy_ipv6(key.client, &ip->saddr);
 	f.key = &key;
 	if (f.proto == IPPROTO_TCP) {
-		if (!reaches(p, f.l4, sizeof(struct tcphdr)))
+		if (!reaches(p, f.l4, sizeof(struct tcphdr)) || size < sizeof(struct tcphdr))
 			return pass(PASS_TRUNCATED);
 		key.client_port = ports->source;
 		key.vip_port = ports->dest;
@@ -188,7 +192,7 @@ static __always_inline outcome handle_ipv6(const struct packet *p)
 		return steer_tcp(&f);
 	}
 	if (f.proto == IPPROTO_UDP) {
-		if (!reaches(p, f.l4, sizeof(struct udphdr)))
+		if (!reaches(p, f.l4, sizeof(struct udphdr)) || size < sizeof(struct udphdr))
 			return pass(PASS_TRUNCATED);
 		key.client_port = ports->source;
 		key.vip_port = ports->dest;

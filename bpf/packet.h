@@ -18,6 +18,7 @@
  * cache. */
 #define AS_LOOP _Pragma("clang loop unroll(disable)")
 
+#define IP_PLAIN 0x45        /* first byte: version 4, no options */
 #define IP_FRAGMENTED 0x3fff /* more fragments, or an offset */
 #define MAX_TAGS 2           /* 802.1Q, 802.1ad */
 
@@ -84,6 +85,17 @@ struct ports {
 static __always_inline int same_mac(const __u8 *a, const __u8 *b)
 {
 	return *(const __u32 *)a == *(const __u32 *)b && *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
+}
+
+static __always_inline int is_group(const __u8 *mac)
+{
+	return mac[0] & 1;
+}
+
+/* is_virtual: 00:00:5e:00:01|02:VRID (RFC 9568 section 7.3). */
+static __always_inline int is_virtual(const __u8 *mac)
+{
+	return mac[0] == 0 && mac[1] == 0 && mac[2] == 0x5e && mac[3] == 0 && (mac[4] == 1 || mac[4] == 2);
 }
 
 static __always_inline void copy_mac(__u8 *to, const __u8 *from)

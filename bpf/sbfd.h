@@ -43,6 +43,7 @@ struct probe {
 	struct bfd *bfd;
 	struct address from;
 	struct address to;
+	__u32 room; /* what the IP header leaves for UDP */
 	__u8 ttl;
 	__u8 needs_checksum; /* IPv6: a checksum of 0 is an error */
 };
@@ -53,7 +54,10 @@ static __always_inline int find_bfd(const struct packet *p, struct probe *probe)
 	struct bfd *bfd = (void *)(probe->udp + 1);
 	__u16 size = bpf_ntohs(probe->udp->len);
 
-	if (!reaches(p, bfd, sizeof(*bfd)) || size < sizeof(*probe->udp) + sizeof(*bfd))
+	if (!reaches(p, bfd, sizeof(*bfd)) || size < sizeof(*probe->udp) + sizeof(*bfd) || size > probe->room)
+		return 0;
+	/* An answer must not leave from a group's address. */
+	if (is_group(p->eth->h_dest))
 		return 0;
 	/* RFC 5880 section 6.8.6 */
 	if (bfd->version_diag >> 5 != 1 || bfd->length < sizeof(*bfd) ||
@@ -174,6 +178,8 @@ static __always_inline outcome note_reply(const struct packet *p, struct probe *
 	struct session *session;
 	__u32 sequence;
 
+	if (!bpf_map_lookup_elem(&locals, &probe->to))
+		return pass(PASS_OTHER);
 	if (probe->ttl != SBFD_TTL_SENT)
 		return drop(SBFD_TTL);
 	if (!find_bfd(p, probe))
@@ -184,7 +190,7 @@ static __always_inline outcome note_reply(const struct packet *p, struct probe *
 	if (!session)
 		return drop(SBFD_SOURCE);
 	sequence = bpf_ntohl(probe->bfd->yours);
-	if (session->sent - sequence >= REPLY_WINDOW)
+	if (!sequence || session->sent - sequence >= REPLY_WINDOW)
 		return drop(SBFD_REPLY_UNKNOWN);
 	session->reply_at = bpf_ktime_get_ns();
 	session->replies++;
@@ -212,9 +218,9 @@ static __always_inline int sbfd_port(const struct control *ctl, const struct udp
 	return 0;
 }
 
-static __always_inline outcome handle_sbfd4(const struct packet *p, struct iphdr *ip, struct udphdr *udp, int kind)
+static __always_inline outcome handle_sbfd4(const struct packet *p, struct iphdr *ip, struct udphdr *udp, __u32 room, int kind)
 {
-	struct probe probe = {.udp = udp, .ttl = ip->ttl};
+	struct probe probe = {.udp = udp, .room = room, .ttl = ip->ttl};
 	outcome result;
 	__be32 address;
 
@@ -231,9 +237,9 @@ static __always_inline outcome handle_sbfd4(const struct packet *p, struct iphdr
 	return result;
 }
 
-static __always_inline outcome handle_sbfd6(const struct packet *p, struct ipv6hdr *ip, struct udphdr *udp, int kind)
+static __always_inline outcome handle_sbfd6(const struct packet *p, struct ipv6hdr *ip, struct udphdr *udp, __u32 room, int kind)
 {
-	struct probe probe = {.udp = udp, .ttl = ip->hop_limit, .needs_checksum = 1};
+	struct probe probe = {.udp = udp, .room = room, .ttl = ip->hop_limit, .needs_checksum = 1};
 	struct in6_addr address;
 	outcome result;
 

@@ -77,31 +77,31 @@ static __always_inline struct bpf_sock *socket_here(const struct flow_packet *f)
 	return bpf_skc_lookup_tcp(f->frame->ctx, (struct bpf_sock_tuple *)f->key, size, BPF_F_CURRENT_NETNS, 0);
 }
 
-static __always_inline int listens_here(const struct flow_packet *f)
+/* What this host's sockets know of a flow. */
+enum knowledge {
+	UNKNOWN,   /* nobody has it, nobody listens */
+	LISTENED,  /* somebody listens who has not heard of it */
+	KNOWN,
+};
+
+/* known_here asks them. A listener has the flow only if it has given out a SYN cookie
+ * for it, which costs a computation: may_be_cookie says whether it is worth that. */
+static __always_inline enum knowledge known_here(const struct flow_packet *f, int may_be_cookie)
 {
 	struct bpf_sock *sk = socket_here(f);
+	enum knowledge k = KNOWN;
 
 	if (!sk)
-		return 0;
+		return UNKNOWN;
+	if (sk->state == LISTENING) {
+		k = LISTENED;
+		if (may_be_cookie && reaches(f->frame, f->l4, sizeof(struct tcphdr)) &&
+		    !bpf_tcp_check_syncookie(sk, f->l3, f->ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr),
+					     f->l4, sizeof(struct tcphdr)))
+			k = KNOWN;
+	}
 	bpf_sk_release(sk);
-	return 1;
-}
-
-/* known_here tells whether a socket of this host has the flow. A listener alone has
- * it only if it has given out a SYN cookie for it. */
-static __always_inline int known_here(const struct flow_packet *f, int may_be_cookie)
-{
-	struct bpf_sock *sk = socket_here(f);
-	int known;
-
-	if (!sk)
-		return 0;
-	known = sk->state != LISTENING;
-	if (!known && may_be_cookie && reaches(f->frame, f->l4, sizeof(struct tcphdr)))
-		known = !bpf_tcp_check_syncookie(sk, f->l3, f->ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr),
-						 f->l4, sizeof(struct tcphdr));
-	bpf_sk_release(sk);
-	return known;
+	return k;
 }
 
 /* send hands a frame to a peer, which answers the client itself. */
@@ -112,6 +112,10 @@ static __always_inline outcome send(const struct packet *p, __u32 place, enum re
 	if (place >= MAX_TARGETS)
 		return pass(PASS_NO_TARGET);
 	t = target_at(p->ctl, place);
+	if (!t->ifindex)
+		return pass(PASS_DEAD_TARGET); /* the daemon does not know the way yet */
+	if (t->ifindex == p->ctx->ingress_ifindex && !same_mac(p->eth->h_dest, t->source) && !is_virtual(p->eth->h_dest))
+		return pass(PASS_OTHER); /* another host's, that a switch has flooded: it will see to it */
 	copy_mac(p->eth->h_dest, t->mac);
 	copy_mac(p->eth->h_source, t->source);
 	if (t->ifindex == p->ctx->ingress_ifindex)
@@ -148,7 +152,8 @@ static __always_inline outcome follow(const struct packet *p, __u32 place)
 }
 
 /* open_tcp places a new connection. flow is what a predecessor of the same addresses
- * and ports has left: unless that has ended, the SYN is for its haproxy to judge. */
+ * and ports has left. As long as its haproxy is there, the SYN is for that to judge:
+ * whoever sends SYNs blindly must not move other people's connections. */
 static __always_inline outcome open_tcp(const struct flow_packet *f, struct flow *flow)
 {
 	const struct packet *p = f->frame;
@@ -158,14 +163,13 @@ static __always_inline outcome open_tcp(const struct flow_packet *f, struct flow
 
 	if (!service)
 		return pass(PASS_NO_SERVICE);
-	place = NO_TARGET;
 	hash = hash_of(f);
-	if (flow && !(flow->flags & FLOW_CLOSING) && has(ctl, flow->target, TARGET_NEW))
+	if (flow && has(ctl, flow->target, flow->flags & FLOW_CLOSING ? TARGET_NEW : TARGET_OLD))
 		place = flow->target;
 	else
 		place = choose(which, FOUND_SET(service), hash, NO_TARGET);
 	/* A haproxy that has just died listens no more, and nobody has noticed yet. */
-	if (place == self && !listens_here(f))
+	if (place == self && known_here(f, 0) == UNKNOWN)
 		place = choose(which, FOUND_SET(service), hash, self);
 	if (place == NO_TARGET)
 		return pass(PASS_NO_TARGET);
@@ -179,26 +183,39 @@ static __always_inline outcome open_tcp(const struct flow_packet *f, struct flow
 }
 
 /* second_chance finds the haproxy of a connection that is not in the table: one that
- * was opened a moment ago, or while another host was Active. */
+ * was opened a moment ago, or while another host was Active. First comes what its SYN
+ * would have got, then what it would have got before the targets changed. */
 static __always_inline outcome second_chance(const struct flow_packet *f, __u8 bits)
 {
 	const struct packet *p = f->frame;
-	struct control *ctl = p->ctl;
-	__u32 which = ctl->bank, now, place;
+	__u32 which = p->ctl->bank, self = p->ctl->self, now, before, place, hash;
+	enum knowledge known;
 	__u64 service = look_up(f, which);
 
 	if (!service)
 		return pass(PASS_NO_SERVICE);
-	now = named(f, which, service);
-	if (known_here(f, now == ctl->self)) {
-		if (!(bits & (TCP_FIN | TCP_RST)))
-			store(f, ctl->self, FOUND_ID(service));
+	hash = hash_of(f);
+	now = choose(which, FOUND_SET(service), hash, NO_TARGET);
+	known = known_here(f, now == self);
+	if (known == KNOWN) {
+		if (!(bits & (TCP_SYN | TCP_FIN | TCP_RST)))
+			store(f, self, FOUND_ID(service));
 		return pass(PASS_LOCAL_SOCKET);
 	}
-	place = elsewhere(now, named(f, which + 1, look_up(f, which + 1)));
+	/* A peer that has just been drained is in the table for a moment yet. */
+	place = named(f, which, service);
+	if (place != self && has(p->ctl, place, TARGET_OLD))
+		now = place;
+	before = named(f, which + 1, look_up(f, which + 1));
+	/* The SYN would have stayed here: unless nobody listens, this is an older flow. */
+	if (now == self && known == LISTENED && before != self && has(p->ctl, before, TARGET_OLD))
+		now = before;
+	else if (now == self)
+		now = choose(which, FOUND_SET(service), hash, self);
+	place = elsewhere(now, before);
 	if (place == NO_TARGET)
 		return pass(PASS_NO_TARGET);
-	if (!(bits & (TCP_FIN | TCP_RST)))
+	if (!(bits & (TCP_SYN | TCP_FIN | TCP_RST)))
 		store(f, place, FOUND_ID(service));
 	return send(p, place, TX_SECOND_CHANCE);
 }
@@ -255,11 +272,11 @@ static __always_inline outcome steer_error(const struct flow_packet *f)
 		service = look_up(f, which);
 		if (!service)
 			return pass(PASS_NO_SERVICE);
-		if (f->proto == IPPROTO_TCP && known_here(f, 0))
+		if (f->proto == IPPROTO_TCP && known_here(f, 0) == KNOWN)
 			return pass(PASS_ICMP_LOCAL);
-		place = named(f, which, service);
+		place = choose(which, FOUND_SET(service), hash_of(f), NO_TARGET);
 		if (f->proto == IPPROTO_TCP)
-			place = elsewhere(place, NO_TARGET);
+			place = elsewhere(place, named(f, which + 1, look_up(f, which + 1)));
 	}
 	if (place == p->ctl->self || !has(p->ctl, place, TARGET_OLD))
 		return pass(PASS_ICMP_LOCAL);

@@ -141,7 +141,8 @@ func (p *Path) setTargets(w Wish) error {
 	}
 	for place, a := range p.places.All() {
 		if _, wanted := next[a]; !wanted {
-			failures = append(failures, p.SetTargetFlags(int(place), 0))
+			// Its frames are anybody's again.
+			failures = append(failures, p.SetTarget(loader.Target{Place: int(place), Addr: a}))
 		}
 	}
 	p.carried.targets = next
