@@ -76,6 +76,7 @@ func TestBadInput(t *testing.T) {
 		{"word for a list", instance + "sync_groups: all\n", []string{"6: sync_groups is \"all\"; write a list [a, b], each a section with keys such as name:"}},
 		{"word for a section", instance + "log: debug\n", []string{"6: log is \"debug\"; write a section with keys such as level:"}},
 		{"yes for true", instance + "    preempt: yes\n", []string{"6: preempt is \"yes\"; write true or false"}},
+		{"too many peers", strings.Replace(instance, "10.0.0.2", "10.1.0.1, 10.1.0.2, 10.1.0.3, 10.1.0.4, 10.1.0.5, 10.1.0.6, 10.1.0.7, 10.1.0.8, 10.1.0.9, 10.1.0.10, 10.1.0.11, 10.1.0.12, 10.1.0.13, 10.1.0.14, 10.1.0.15, 10.1.0.16", 1), []string{"2: 16 peers are too many; name at most 15: flows go to no more hosts than that and this one"}},
 		{"bad witness", instance + "liveness: {witness: gateway}\n", []string{"6: witness is \"gateway\"; write auto, off or an IPv4 address"}},
 		{"IPv6 witness", instance + "liveness: {witness: fd00::1}\n", []string{"6: witness is \"fd00::1\"; write an IPv4 address: the witness is asked by ARP"}},
 		{"bad choice", instance + "xdp: on\n", []string{"6: xdp is \"on\"; write auto, native, generic or off"}},

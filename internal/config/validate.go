@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// maxPeers is what the data path has room for (bpf/abi.h: MAX_TARGETS) beside this host.
+const maxPeers = 15
+
 // validate checks the rules that bind several keys. Values that could not be
 // read are zero by now and have been reported, so they are passed over.
 func (d *decoder) validate(c *Config) {
@@ -16,6 +19,9 @@ func (d *decoder) validate(c *Config) {
 	}
 	d.validateInterfaces(c)
 	d.uniqueAddrs("peers", c.Peers)
+	if n := len(c.Peers); n > maxPeers {
+		d.at("peers", fmt.Sprintf("%d peers are too many", n), fmt.Sprintf("name at most %d: flows go to no more hosts than that and this one", maxPeers))
+	}
 	if d.places.isSet("sync.peers") {
 		d.uniqueAddrs("sync.peers", c.Sync.Peers)
 	}

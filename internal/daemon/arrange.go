@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
+	"time"
 
 	"hafast/internal/config"
 	"hafast/internal/datapath"
@@ -27,9 +29,12 @@ func (l *loop) arrange() {
 	f.path.Wish(l.wish(self))
 	l.tellPeers(self)
 	if sessions := l.sessions(); !slices.Equal(sessions, f.probed) {
-		f.probed = sessions
 		if err := f.prober.Set(sessions); err != nil {
-			l.log.Error("peers are not probed", "error", err)
+			if held, ok := l.quiet.pass(time.Now(), "unprobed"); ok {
+				l.log.Error("peers are not probed", "error", err, "unreported", held)
+			}
+		} else {
+			f.probed = sessions
 		}
 	}
 	l.callWitness()
@@ -245,7 +250,7 @@ func (l *loop) callWitness() {
 		return
 	}
 	f.witness = w
-	if err := f.prober.SetWitness(w); err != nil {
+	if err := errors.Join(f.path.SetWitness(w.Address), f.prober.SetWitness(w)); err != nil {
 		l.log.Warn("no witness is asked", "error", err)
 	}
 }

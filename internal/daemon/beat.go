@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"hafast/internal/control"
+	"hafast/internal/liveness"
+	"hafast/pkg/vrrp"
 )
 
 // The lease holds leaseFor and is renewed every leaseEvery, by the loop itself: what
@@ -34,11 +36,45 @@ func (l *loop) beat(now time.Time) {
 			"this host stood still for %v longer than its lease; the VIPs were not answered for", lapsed.Round(time.Millisecond))})
 	}
 	l.feel(now)
+	for _, p := range f.peers {
+		if p.live == liveness.Down && !p.said.Silent && now.Sub(p.liveSince) >= 2*obeyAfter {
+			l.stillThere(now, p, "goes on saying hello")
+		}
+	}
+}
+
+// awake is the time. A host that stood still for longer than its lease learns that
+// before anything else: what it would do as an Active is no longer its to do.
+func (l *loop) awake() time.Time {
+	now := time.Now()
+	if l.fleet != nil && now.Sub(l.beatDue) >= leaseFor-leaseEvery {
+		l.beat(now)
+	}
+	return now
 }
 
 // numbness is what had arrived when this host began to doubt that anything does.
 type numbness struct {
 	frames, replies uint64
+	since           time.Time
+}
+
+// numbGrace is how long an Active that feels nothing keeps its VIPs. Its peer may have
+// died on a quiet network, and the witness may be slow to answer.
+const numbGrace = 500 * time.Millisecond
+
+// numbTo tells whether the instance is out for want of anything that arrives.
+func (l *loop) numbTo(now time.Time, in *instance) bool {
+	return l.fleet != nil && l.fleet.numb != nil &&
+		(l.router.State(in.Name) != vrrp.Active || now.Sub(l.fleet.numb.since) >= numbGrace)
+}
+
+// feelAgain ends the numbness.
+func (l *loop) feelAgain(now time.Time) {
+	if l.fleet.numb != nil {
+		l.fleet.numb = nil
+		l.inspectAll(now)
+	}
 }
 
 // numbFault is why an instance takes no part while nothing arrives.
@@ -56,7 +92,7 @@ func (l *loop) goNumb(now time.Time) {
 		l.log.Warn("cannot tell whether anything arrives", "error", err)
 		return
 	}
-	f.numb = &numbness{frames: frames, replies: f.path.WitnessReplies()}
+	f.numb = &numbness{frames: frames, replies: f.path.WitnessReplies(), since: now}
 	l.inspectAll(now)
 }
 
@@ -68,10 +104,10 @@ func (l *loop) feel(now time.Time) {
 	}
 	frames, err := f.frames()
 	if err != nil || frames == f.numb.frames && f.path.WitnessReplies() == f.numb.replies {
+		l.inspectAll(now) // the grace may be over
 		return
 	}
-	f.numb = nil
-	l.inspectAll(now)
+	l.feelAgain(now)
 }
 
 func (l *loop) inspectAll(now time.Time) {

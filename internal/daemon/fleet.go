@@ -10,6 +10,7 @@ import (
 	"hafast/internal/liveness"
 	"hafast/internal/peering"
 	"hafast/internal/steering"
+	"hafast/pkg/loader"
 )
 
 // dataPath is the part of datapath.Path that the loop needs; none of it waits.
@@ -19,6 +20,7 @@ type dataPath interface {
 	Flip(netip.Addr, steering.State)
 	Wish(datapath.Wish)
 	Reattach()
+	SetWitness(netip.Addr) error
 	WitnessReplies() uint64
 }
 
@@ -117,21 +119,24 @@ func (p *peer) fit() steering.State {
 
 // present tells whether the peer may take over what this host might.
 func (p *peer) present() bool {
-	switch p.live {
-	case liveness.Up:
-		return true
-	case liveness.Down, liveness.AdminDown:
+	switch {
+	case p.leaving(), p.live == liveness.Down, p.live == liveness.AdminDown:
 		return false
+	case p.live == liveness.Up:
+		return true
 	default:
-		return p.heard() && !p.said.Silent && !p.leaving()
+		return p.heard() && !p.said.Silent
 	}
 }
+
+// maxPeers is what the data path has room for beside this host.
+const maxPeers = loader.MaxTargets - 1
 
 // setPeers replaces the peers and keeps what is known of those that stay.
 func (f *fleet) setPeers(addrs []netip.Addr) {
 	old := f.peers
 	f.peers = nil
-	for _, a := range addrs[:min(len(addrs), liveness.MaxPeers)] {
+	for _, a := range addrs[:min(len(addrs), maxPeers)] {
 		at := slices.IndexFunc(old, func(p *peer) bool { return p.addr == a })
 		if at >= 0 {
 			f.peers = append(f.peers, old[at])
@@ -155,18 +160,28 @@ func (f *fleet) peer(addr netip.Addr) *peer {
 func (f *fleet) others() []*peer {
 	var out []*peer
 	for _, p := range f.peers {
-		twin := func(q *peer) bool { return p.heard() && q.heard() && q.said.Hello.Boot == p.said.Hello.Boot }
-		if !slices.ContainsFunc(out, twin) {
+		if !slices.ContainsFunc(out, func(q *peer) bool { return same(p, q) }) {
 			out = append(out, p)
 		}
 	}
 	return out
 }
 
+// same tells whether two entries are one host.
+func same(p, q *peer) bool {
+	return p == q || p.said.Has(q.addr) || q.said.Has(p.addr) ||
+		p.heard() && q.heard() && q.said.Hello.Boot == p.said.Hello.Boot
+}
+
+// answersElsewhere tells whether the host answers by another of its addresses.
+func (f *fleet) answersElsewhere(p *peer) bool {
+	return slices.ContainsFunc(f.peers, func(q *peer) bool { return q != p && same(p, q) && q.live == liveness.Up })
+}
+
 // alone tells whether no other host than p may take over.
 func (f *fleet) alone(p *peer) bool {
 	return !slices.ContainsFunc(f.others(), func(q *peer) bool {
-		return q != p && q.said.Hello.Boot != p.said.Hello.Boot && q.present()
+		return !same(p, q) && q.present()
 	})
 }
 

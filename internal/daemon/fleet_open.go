@@ -46,22 +46,28 @@ type fleetAdapters struct {
 	pidfile  string
 	vips     []netip.Addr
 	counting bool
-	// counted are the flows when they were counted last.
+	// tally guards counted, the flows when they were counted last. It is not mu, which
+	// the loop takes: counting may take half a second.
+	tally     sync.Mutex
 	counted   loader.FlowCounts
 	countedAt time.Time
 }
 
 // openFleet loads the data path and opens what goes with it. Nothing runs yet.
-func openFleet(l *loop, conn *link.Conn, log *slog.Logger) (_ *fleetAdapters, err error) {
-	a := &fleetAdapters{conn: conn, log: log}
+func openFleet(ctx context.Context, l *loop, log *slog.Logger) (_ *fleetAdapters, err error) {
+	a := &fleetAdapters{log: log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.abandon())
 		}
 	}()
+	// One of its own: the owner's must be free for a takeover.
+	if a.conn, err = link.Open(); err != nil {
+		return a, err
+	}
 	if a.path, err = datapath.Open(datapath.Options{
 		PinDir: l.cfg.BPFDir, Flows: l.cfg.Flows, Mode: modeOf(l.cfg.XDP), Log: log,
-	}, conn); err != nil {
+	}, a.conn); err != nil {
 		return a, err
 	}
 	if a.exchange, err = peering.New(); err != nil {
@@ -80,7 +86,7 @@ func openFleet(l *loop, conn *link.Conn, log *slog.Logger) (_ *fleetAdapters, er
 	if a.prober, err = liveness.New(liveness.Config{
 		Slots: &slots, Witness: a.path, Timing: timing(l.cfg.Liveness),
 		Frames: func() uint64 { n, _ := a.frames(); return n },
-		Report: func(ev liveness.Event) { l.events <- livenessChanged{ev} },
+		Report: func(ev liveness.Event) { l.post(ctx, livenessChanged{ev}) },
 	}); err != nil {
 		return a, fmt.Errorf("probe the peers: %w", err)
 	}
@@ -170,6 +176,7 @@ func (a *fleetAdapters) connections() (int, error) {
 // run starts everything in the group, until ctx is done.
 func (a *fleetAdapters) run(ctx context.Context, g *errgroup.Group, l *loop, iface string) {
 	g.Go(func() error { return a.path.Run(ctx) })
+	g.Go(func() error { return a.path.Sweep(ctx) })
 	g.Go(func() error { return a.prober.Run(ctx) })
 	g.Go(func() error {
 		return a.exchange.Run(ctx, func(p peering.Peer) { l.post(ctx, peerSpoke{p}) })
@@ -247,6 +254,9 @@ func (a *fleetAdapters) closeAll(keep bool) error {
 	}
 	if a.sockets != nil {
 		failures = append(failures, a.sockets.Close())
+	}
+	if a.conn != nil {
+		failures = append(failures, a.conn.Close())
 	}
 	switch {
 	case a.path == nil:

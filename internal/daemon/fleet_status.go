@@ -26,7 +26,8 @@ func (l *loop) fleetStatus(st *control.Status) {
 		st.Targets[i].State = l.fit().String()
 		st.Targets[i].Reason = l.why()
 		if f.connections >= 0 {
-			st.Targets[i].Connections = &f.connections
+			n := f.connections
+			st.Targets[i].Connections = &n
 		}
 	}
 	for _, p := range f.others() {
@@ -178,8 +179,8 @@ func (a *fleetAdapters) counters() map[string]uint64 {
 // no count, and a million of them take some tenths of a second.
 func (a *fleetAdapters) flowCounts() (loader.FlowCounts, int, error) {
 	const countEvery = 5 * time.Second
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.tally.Lock()
+	defer a.tally.Unlock()
 	if time.Since(a.countedAt) >= countEvery {
 		counts, err := a.path.FlowCounts()
 		if err != nil {

@@ -18,9 +18,7 @@ type resumeDue struct{}
 // path, and a lease that lasts until it is there.
 func (l *loop) handOff(now time.Time) {
 	l.handedOff = true
-	if l.fleet != nil {
-		l.fleet.path.Renew(handoffLease)
-	}
+	l.fleet.path.Renew(handoffLease)
 	l.record(now, control.Event{Kind: "stop", Cause: "asked to leave everything as it is to a successor"})
 }
 

@@ -38,7 +38,7 @@ func (l *loop) inspect(now time.Time, in *instance) {
 	if fault == "" {
 		fault = l.wires.trouble(in)
 	}
-	if fault == "" && l.fleet != nil && l.fleet.numb != nil {
+	if fault == "" && l.numbTo(now, in) {
 		fault = numbFault
 	}
 	if source != in.source && source.IsValid() {

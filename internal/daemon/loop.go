@@ -146,7 +146,7 @@ func (l *loop) post(ctx context.Context, ev event) {
 // run handles events until all instances have stopped after stop ended, or until
 // kill ends, or at once when leave ends: a successor on this host then takes over.
 func (l *loop) run(stop, kill, leave context.Context) {
-	stopped := stop.Done()
+	stopped, left := stop.Done(), leave.Done()
 	var beats <-chan time.Time
 	if l.fleet != nil {
 		ticker := time.NewTicker(leaseEvery)
@@ -158,17 +158,22 @@ func (l *loop) run(stop, kill, leave context.Context) {
 		l.arm()
 		select {
 		case ev := <-l.events:
-			l.handle(time.Now(), ev)
+			l.handle(l.awake(), ev)
 		case <-l.timer.C():
-			l.tick(time.Now())
+			l.tick(l.awake())
 		case <-beats:
 			l.beat(time.Now())
 		case <-stopped:
 			stopped = nil
 			l.stop(time.Now())
-		case <-leave.Done():
-			l.handOff(time.Now())
-			return
+		case <-left:
+			if l.fleet != nil {
+				l.handOff(time.Now())
+				return
+			}
+			// Without a lease nothing would take from this host what it left behind.
+			left = nil
+			l.stop(time.Now())
 		case <-kill.Done():
 			return
 		}
@@ -263,11 +268,12 @@ func (l *loop) tick(now time.Time) {
 func (l *loop) start(now time.Time) {
 	l.record(now, control.Event{Kind: "start", Cause: "hafast " + l.version + " started"})
 	if l.fleet != nil {
-		l.beatDue = now
+		l.beatDue = now.Add(leaseEvery)
 		l.later(acquaintance, acquaintanceOver{})
 	}
 	if len(l.resume) > 0 {
 		l.later(resumePatience, resumeDue{})
+		l.resumeIfKnown(now)
 		return
 	}
 	l.score(now)
@@ -287,6 +293,9 @@ func (l *loop) begin(now time.Time) {
 		}
 		l.inspect(now, in)
 		l.perform(now, l.router.Step(now, in.Name, vrrp.Start{Resume: resume}))
+		if resume && l.router.State(in.Name) != vrrp.Active {
+			l.owner.Release(in.Name) // what the predecessor has left is not ours after all
+		}
 	}
 	l.arrange()
 }

@@ -41,7 +41,10 @@ func (l *loop) livenessChanged(now time.Time, ev liveness.Event) {
 	}
 	trusted := liveness.Trust(ev.Evidence)
 	switch {
+	case ev.To == liveness.Down && l.fleet.answersElsewhere(p):
+		// One of its addresses is in trouble, the host is not.
 	case ev.To == liveness.Down && trusted, ev.To == liveness.AdminDown:
+		l.feelAgain(now)
 		l.distrust(p, ev.To == liveness.Down)
 		l.activeLost(now, p)
 	case ev.To == liveness.Down:
@@ -98,7 +101,7 @@ func (l *loop) activeLost(now time.Time, p *peer) {
 	alone := l.fleet.alone(p)
 	for _, in := range l.instances {
 		machine := l.router.Machine(in.Name)
-		if machine.State() == vrrp.Backup && p.has(machine.ActiveAddr()) {
+		if machine.State() == vrrp.Backup && (p.has(machine.ActiveAddr()) || alone && !machine.ActiveAddr().IsValid()) {
 			l.perform(now, l.router.Step(now, in.Name, vrrp.ActiveLost{Alone: alone}))
 		}
 	}
@@ -110,14 +113,18 @@ const obeyAfter = time.Second
 
 // heardDespite takes note of an advert from a peer whose session is down.
 func (l *loop) heardDespite(now time.Time, p *peer) {
-	if p == nil || now.Sub(p.liveSince) < obeyAfter || p.live != liveness.Down {
-		return
+	if p != nil && p.live == liveness.Down && now.Sub(p.liveSince) >= obeyAfter {
+		l.stillThere(now, p, "goes on advertising")
 	}
+}
+
+// stillThere ends the session with a peer that answers no probes and is alive.
+func (l *loop) stillThere(now time.Time, p *peer, how string) {
 	p.live, p.liveSince = liveness.None, now
 	l.distrust(p, false)
 	l.assess(p)
 	l.arrange()
-	l.record(now, control.Event{Kind: "liveness", To: p.live.String(), Cause: l.nameOf(p) + " answers no probes but goes on advertising: left to adverts"})
+	l.record(now, control.Event{Kind: "liveness", To: p.live.String(), Cause: l.nameOf(p) + " answers no probes but " + how + ": left to adverts"})
 }
 
 // owner is the peer whose own address it is; nil if it is nobody's.
@@ -137,16 +144,20 @@ func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
 		return
 	}
 	before := *p
+	if p.live == liveness.Down {
+		l.distrust(p, false) // by the addresses it had
+	}
 	p.said = said
 	session := l.fleet.session(p)
 	switch {
 	case p.leaving() && !before.leaving():
 		l.fleet.prober.Suspend(session)
+		l.activeLost(now, p)
 	case !p.leaving() && before.leaving():
 		l.fleet.prober.Resume(session)
 	}
 	if p.live == liveness.Down {
-		l.distrust(p, true) // it may have told more of its addresses
+		l.distrust(p, true)
 	}
 	l.assess(p)
 	l.arrange()
@@ -176,9 +187,18 @@ func tellHello(name string, before, now peering.Peer) string {
 
 // assess works out what a peer's haproxy is good for; what is new counts at once.
 func (l *loop) assess(p *peer) {
-	if state := p.fit(); state != p.state {
-		p.state = state
-		l.fleet.path.Flip(p.addr, state)
+	for _, q := range l.fleet.peers {
+		if !same(p, q) {
+			continue
+		}
+		host := *q
+		if l.fleet.answersElsewhere(q) {
+			host.live = liveness.Up // by one address is by all
+		}
+		if state := host.fit(); state != q.state {
+			q.state = state
+			l.fleet.path.Flip(q.addr, state)
+		}
 	}
 }
 

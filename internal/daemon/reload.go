@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,6 +112,11 @@ func (l *loop) apply(now time.Time, cfg *config.Config) error {
 	l.checker.watch(cfg)
 	l.forgetChecks()
 	if l.fleet != nil {
+		for _, p := range l.fleet.peers {
+			if !slices.Contains(cfg.Peers, p.addr) {
+				l.distrust(p, false)
+			}
+		}
 		l.fleet.setPeers(cfg.Peers)
 		if err := l.fleet.prober.SetTiming(timing(cfg.Liveness)); err != nil {
 			l.log.Error("the pace of liveness stays as it was", "error", err)
@@ -145,7 +151,9 @@ func (l *loop) hostPrepared(now time.Time, err error) {
 	if err != nil {
 		l.log.Error("the host is not fully prepared", "error", err)
 	}
-	l.begin(now)
+	if l.begun {
+		l.begin(now)
+	}
 }
 
 // fixedKeys names what differs between two configurations and is only read at start.

@@ -22,6 +22,7 @@ import (
 	"hafast/internal/notify"
 	"hafast/internal/ownership"
 	"hafast/internal/spawn"
+	"hafast/pkg/loader"
 	"hafast/pkg/vrrp"
 )
 
@@ -140,23 +141,25 @@ func open(cfg *config.Config, opts Options, log *slog.Logger) (_ *host, err erro
 
 // startFleet brings the data path up. Without one hafast is a plain VRRP daemon, and
 // says why: that is better than no daemon.
-func (h *host) startFleet(l *loop) {
+func (h *host) startFleet(ctx context.Context, l *loop) {
 	if h.cfg.XDP == "off" {
 		h.noFleet = "xdp: off in the configuration"
+		h.dropPredecessor()
 		return
 	}
-	fleet, err := openFleet(l, h.conn, h.log)
+	fleet, err := openFleet(ctx, l, h.log)
 	if err == nil {
 		l.fleet = fleet.fleet(h.cfg.Peers)
 		l.resume = make(map[string]bool)
+		// Long enough for all that comes before the first beat.
+		lapsed := fleet.path.Renew(handoffLease) > 0
 		for _, in := range l.instances {
-			if fleet.path.Resumable(in.VIPs[0].Prefix.Addr()) {
+			if !lapsed && fleet.path.Resumable(in.VIPs[0].Prefix.Addr()) {
 				l.resume[in.Name] = true
 			}
 		}
 		if err = fleet.path.Prepare(l.wish(l.self()), func(name string) bool { return l.resume[name] }); err == nil {
 			h.fleet = fleet
-			fleet.path.Renew(leaseFor)
 			l.watchSockets()
 			return
 		}
@@ -165,6 +168,7 @@ func (h *host) startFleet(l *loop) {
 	}
 	h.noFleet = err.Error()
 	h.log.Error("no data path: this is a plain VRRP daemon, and connections do not outlive a move of their VIP", "error", err)
+	h.dropPredecessor()
 }
 
 func (h *host) openOwner() error {
@@ -229,18 +233,18 @@ func (h *host) serve(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	h.startFleet(l)
+	h.startFleet(running, l)
 	// Not before: the verifier of the data path's program would hold a processor for a
 	// tenth of a second against haproxy, and might do so in the middle of an upgrade.
 	if err := renice(h.cfg.Nice); err != nil {
 		h.log.Warn("a busy host may delay adverts; run as root or with CAP_SYS_NICE, or set nice: 0", "nice", h.cfg.Nice, "error", err)
 	}
 	if err := h.openOwner(); err != nil {
-		return errors.Join(err, h.closeFleet(false))
+		return errors.Join(err, h.abandonFleet())
 	}
 	l.owner = h.owner
 	if err := h.owner.Prepare(l.owned()); err != nil {
-		return errors.Join(fmt.Errorf("prepare the host: %w", err), h.owner.Withdraw(), h.closeFleet(false))
+		return errors.Join(fmt.Errorf("prepare the host: %w", err), h.owner.Withdraw(), h.abandonFleet())
 	}
 	answers := backend{loop: l, fleet: h.fleet, noFleet: h.noFleet, done: running}
 	if h.fleet != nil {
@@ -300,6 +304,22 @@ func (h *host) cleanUp() error {
 		}
 	}
 	return h.owner.Withdraw()
+}
+
+// dropPredecessor takes down a data path that nobody would renew the lease of: its gate
+// would keep this host's VIPs from being answered for.
+func (h *host) dropPredecessor() {
+	if err := loader.RemovePinned(h.cfg.BPFDir); err != nil && !errors.Is(err, loader.ErrBusy) {
+		h.log.Error("a predecessor's data path is still there; hafast cleanup takes it down", "error", err)
+	}
+}
+
+// abandonFleet takes a data path down that has never run.
+func (h *host) abandonFleet() error {
+	if h.fleet == nil {
+		return nil
+	}
+	return h.fleet.abandon()
 }
 
 // closeFleet takes the data path down, or leaves it for a successor.

@@ -35,38 +35,58 @@ func (p *Path) carryOut(w Wish) error {
 	return errors.Join(err, p.setTargets(w), p.setSteering(w))
 }
 
-// setGates numbers the instances and lists their VIPs.
-func (p *Path) setGates(w Wish) error {
+// numberGates gives each instance its gate: the one it has, or had under a
+// predecessor, or else a free one.
+func (p *Path) numberGates(instances []Instance) error {
+	p.quick.Lock()
+	defer p.quick.Unlock()
 	wanted := make(map[string]bool)
-	for _, in := range w.Instances {
+	for _, in := range instances {
 		wanted[in.Name] = true
 	}
-	p.quick.Lock()
+	taken := make(map[int]bool)
 	for name, gate := range p.gates {
-		if !wanted[name] {
-			p.SetGate(gate, false)
-			delete(p.gates, name)
+		if wanted[name] {
+			taken[gate] = true
+			continue
+		}
+		p.SetGate(gate, false)
+		delete(p.gates, name)
+		delete(p.open, name)
+	}
+	assign := func(name string, gate int) {
+		p.gates[name], taken[gate] = gate, true
+		p.SetGate(gate, p.open[name])
+	}
+	for _, in := range instances {
+		if _, known := p.gates[in.Name]; known || len(in.VIPs) == 0 {
+			continue
+		}
+		if gate, had := p.former[in.VIPs[0]]; had && !taken[gate] {
+			assign(in.Name, gate)
 		}
 	}
-	taken := slices.Collect(maps.Values(p.gates))
 	next := 0
-	for _, in := range w.Instances {
+	for _, in := range instances {
 		if _, known := p.gates[in.Name]; known {
 			continue
 		}
-		for slices.Contains(taken, next) {
+		for taken[next] {
 			next++
 		}
 		if next >= loader.MaxGates {
-			p.quick.Unlock()
-			return fmt.Errorf("%d instances: the data path has room for %d", len(w.Instances), loader.MaxGates)
+			return fmt.Errorf("%d instances: the data path has room for %d", len(instances), loader.MaxGates)
 		}
-		p.SetGate(next, false)
-		p.gates[in.Name] = next
-		next++
+		assign(in.Name, next)
 	}
-	p.quick.Unlock()
+	return nil
+}
 
+// setGates lists the VIPs with the gates of their instances.
+func (p *Path) setGates(w Wish) error {
+	if err := p.numberGates(w.Instances); err != nil {
+		return err
+	}
 	var vips []loader.VIP
 	locals := make(map[netip.Addr]uint32)
 	for _, a := range w.Locals {
@@ -122,6 +142,9 @@ func (p *Path) setTargets(w Wish) error {
 	usable := make(map[netip.Addr]int)
 	var local netip.Addr
 	for _, t := range w.Targets {
+		if _, twice := next[t.Addr]; twice {
+			continue // our own address among the peers, say: the first one counts
+		}
 		place, _ := p.places.Of(t.Addr)
 		target := loader.Target{Place: int(place), Addr: t.Addr, Flags: flagsOf(t.State, t.Local)}
 		if t.Local {
@@ -166,6 +189,10 @@ func (p *Path) assign(targets []Target) error {
 	for place, a := range p.places.All() {
 		if slices.Contains(addrs, a) {
 			continue
+		}
+		// No more of them meanwhile.
+		if err := p.SetTargetFlags(int(place), 0); err != nil {
+			return err
 		}
 		if _, err := p.DeleteFlows(func(f loader.Flow) bool { return f.Place == int(place) }); err != nil {
 			return err

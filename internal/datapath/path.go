@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -65,9 +66,13 @@ type Path struct {
 	// quick guards what the calls that never wait look up.
 	quick  sync.RWMutex
 	gates  map[string]int
+	open   map[string]bool    // by instance, also of one that has no gate yet
+	former map[netip.Addr]int // a predecessor's gates, by VIP
 	onLink map[netip.Addr]int // places of targets that can be sent to
 	local  netip.Addr
 	failed map[string]string // by interface, why it has no program
+
+	told string // what carrying out the last wish failed with; Run's own
 }
 
 // Open loads the program, or takes over a predecessor's maps. Nothing runs before
@@ -80,7 +85,8 @@ func Open(opts Options, routes Routes) (*Path, error) {
 	p := &Path{
 		DataPath: dp, mode: opts.Mode, routes: routes, log: opts.Log,
 		resumable: make(map[netip.Addr]bool), wake: make(chan struct{}, 1),
-		gates: make(map[string]int), onLink: make(map[netip.Addr]int), failed: make(map[string]string),
+		gates: make(map[string]int), open: make(map[string]bool), former: make(map[netip.Addr]int),
+		onLink: make(map[netip.Addr]int), failed: make(map[string]string),
 	}
 	for _, t := range dp.Targets() {
 		if err := p.places.Restore(uint8(t.Place), t.Addr); err != nil {
@@ -90,6 +96,9 @@ func Open(opts Options, routes Routes) (*Path, error) {
 	vips, err := dp.VIPs()
 	if err != nil {
 		return nil, errors.Join(err, dp.Close())
+	}
+	for _, v := range vips {
+		p.former[v.Addr] = v.Gate
 	}
 	if dp.Lease() > Now() {
 		for _, v := range vips {
@@ -114,28 +123,36 @@ func Now() time.Duration {
 // its lease still held when this was opened.
 func (p *Path) Resumable(vip netip.Addr) bool { return p.resumable[vip] }
 
-// Prepare carries out the first wish and puts the program on the interfaces: all of
-// them or none. The gates of instances that resume says are opened, all others are
+// Prepare carries out the first wish and puts the program on the interfaces: all that
+// are there, or none. The gates of instances that resume says are opened, all others are
 // closed.
 func (p *Path) Prepare(w Wish, resume func(instance string) bool) error {
 	p.work.Lock()
 	defer p.work.Unlock()
-	for gate := range loader.MaxGates {
-		if p.Gate(gate) {
-			p.SetGate(gate, false)
-		}
+	for _, in := range w.Instances {
+		p.open[in.Name] = resume(in.Name)
 	}
 	if err := p.carryOut(w); err != nil {
 		return err
 	}
-	for _, in := range w.Instances {
-		if resume(in.Name) {
-			p.OpenGate(in.Name)
+	kept := make(map[int]bool)
+	for name, gate := range p.gates {
+		kept[gate] = p.open[name]
+	}
+	for gate := range loader.MaxGates {
+		if p.Gate(gate) && !kept[gate] {
+			p.SetGate(gate, false)
 		}
 	}
 	for _, name := range w.Interfaces {
 		at, err := p.Attach(name, p.mode)
 		if err != nil {
+			if _, gone := net.InterfaceByName(name); gone != nil {
+				// It is for Reattach when it comes.
+				p.log.Warn("no data path yet", "interface", name, "error", err)
+				p.failed[name] = err.Error()
+				continue
+			}
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		p.log.Info("data path attached", "interface", name, "mode", at.Mode, "reason", at.Reason, "adopted", at.Adopted)
@@ -167,11 +184,10 @@ func (p *Path) nudge() {
 	}
 }
 
-// Run carries out wishes and sweeps idle flows until ctx is done.
-func (p *Path) Run(ctx context.Context) error {
+// Sweep forgets idle flows until ctx is done.
+func (p *Path) Sweep(ctx context.Context) error {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
-	var last *Wish
 	for {
 		select {
 		case <-ctx.Done():
@@ -182,6 +198,17 @@ func (p *Path) Run(ctx context.Context) error {
 			} else if n > 0 {
 				p.log.Debug("idle flows forgotten", "flows", n)
 			}
+		}
+	}
+}
+
+// Run carries out wishes until ctx is done.
+func (p *Path) Run(ctx context.Context) error {
+	var last *Wish
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
 		case <-p.wake:
 			p.notes.Lock()
 			wish, renewed := p.wish, p.renewed
@@ -190,16 +217,27 @@ func (p *Path) Run(ctx context.Context) error {
 			if wish != nil {
 				last = wish
 				p.work.Lock()
-				if err := p.carryOut(*wish); err != nil {
-					p.log.Error("the data path is not as it should be", "error", err)
-				}
+				err := p.carryOut(*wish)
 				p.work.Unlock()
+				p.complain(err)
 			}
 			if last != nil && (renewed || wish != nil) {
 				p.attachAll(last.Interfaces)
 			}
 		}
 	}
+}
+
+// complain logs a failure that is not the same as before.
+func (p *Path) complain(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != p.told && text != "" {
+		p.log.Error("the data path is not as it should be", "error", err)
+	}
+	p.told = text
 }
 
 // attachAll sees to it that the program runs on exactly these interfaces.
@@ -223,6 +261,13 @@ func (p *Path) attachAll(names []string) {
 			p.log.Info("data path attached", "interface", name, "mode", at.Mode, "reason", at.Reason)
 		}
 	}
+	p.quick.Lock()
+	for name := range p.failed {
+		if !wanted[name] {
+			delete(p.failed, name)
+		}
+	}
+	p.quick.Unlock()
 	for _, at := range p.Attachments() {
 		if !wanted[at.Interface] {
 			if err := p.Detach(at.Interface); err != nil {

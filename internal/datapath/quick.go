@@ -15,11 +15,12 @@ func (p *Path) Renew(for_ time.Duration) (lapsed time.Duration) {
 	now := Now()
 	if until := p.Lease(); until < now {
 		lapsed = now - until
-		p.quick.RLock()
+		p.quick.Lock()
 		for _, gate := range p.gates {
 			p.SetGate(gate, false)
 		}
-		p.quick.RUnlock()
+		clear(p.open)
+		p.quick.Unlock()
 	}
 	p.RenewLease(now + for_)
 	return lapsed
@@ -32,8 +33,9 @@ func (p *Path) OpenGate(instance string) { p.setGate(instance, true) }
 func (p *Path) CloseGate(instance string) { p.setGate(instance, false) }
 
 func (p *Path) setGate(instance string, open bool) {
-	p.quick.RLock()
-	defer p.quick.RUnlock()
+	p.quick.Lock()
+	defer p.quick.Unlock()
+	p.open[instance] = open
 	if gate, ok := p.gates[instance]; ok {
 		p.SetGate(gate, open)
 	}

@@ -13,7 +13,7 @@ type Wish struct {
 	// that has just been started does not know the peers yet, and would cut their
 	// flows off.
 	Hold bool
-	// Interfaces carry VIPs or lead to peers.
+	// Interfaces carry VIPs and adverts, and lead to the peers.
 	Interfaces []string
 	Instances  []Instance
 	// Locals are the host's own addresses, on which S-BFD is answered besides the VIPs.

@@ -1,0 +1,329 @@
+package daemon
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hafast/internal/liveness"
+	"hafast/internal/steering"
+	"hafast/pkg/vrrp"
+)
+
+func TestDeadActiveIsFollowedAtOnce(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		a.isolate(true)
+		before := time.Now()
+		b.live(a.addr, liveness.Up, liveness.Down)
+		if b.state("VI_1") != vrrp.Active || !b.has("VI_1") || !time.Now().Equal(before) {
+			t.Errorf("the Backup is %s %v after the Active's death", b.state("VI_1"), time.Since(before))
+		}
+		want := "backup>active 10.0.0.1 is dead or out of service"
+		if got := b.journalled("transition"); got[len(got)-1] != want {
+			t.Errorf("journal ends with %q, want %q", got[len(got)-1], want)
+		}
+		if got := b.target(a.addr).State; got != steering.Down {
+			t.Errorf("the dead host's haproxy is %s", got)
+		}
+		b.on(func(time.Time) {
+			if got := b.path.flips[a.addr]; got != steering.Down {
+				t.Errorf("its flows still go there: %s", got)
+			}
+		})
+	})
+}
+
+// With more than two hosts the better ones go first, by their skews.
+func TestBetterOnesGoFirst(t *testing.T) {
+	inFleet(t, members(3), func(w *fleetWorld) {
+		a, b, c := w.settled()[0], w.fleet[1], w.fleet[2]
+		a.isolate(true)
+		b.live(a.addr, liveness.Up, liveness.Down)
+		c.live(a.addr, liveness.Up, liveness.Down)
+		pass(skewOf(2) - time.Millisecond)
+		if b.state("VI_1") != vrrp.Backup || c.state("VI_1") != vrrp.Backup {
+			t.Error("took over before its skew")
+		}
+		pass(time.Second)
+		if b.state("VI_1") != vrrp.Active || c.state("VI_1") != vrrp.Backup {
+			t.Errorf("b is %s, c is %s; want the better one active", b.state("VI_1"), c.state("VI_1"))
+		}
+		if got := c.journalled("transition"); len(got) != 1 {
+			t.Errorf("c moved: %q", got)
+		}
+
+		// Of the last two, nobody needs to wait.
+		b.isolate(true)
+		c.live(b.addr, liveness.Up, liveness.Down)
+		if c.state("VI_1") != vrrp.Active {
+			t.Errorf("the last one is %s", c.state("VI_1"))
+		}
+	})
+}
+
+// Death of a host that is not Active moves nothing.
+func TestDeadBackupMovesNothing(t *testing.T) {
+	inFleet(t, members(3), func(w *fleetWorld) {
+		a, b, c := w.settled()[0], w.fleet[1], w.fleet[2]
+		b.isolate(true)
+		a.live(b.addr, liveness.Up, liveness.Down)
+		c.live(b.addr, liveness.Up, liveness.Down)
+		pass(time.Second)
+		if a.state("VI_1") != vrrp.Active || c.state("VI_1") != vrrp.Backup || len(c.journalled("transition")) != 1 {
+			t.Errorf("a is %s, c is %s", a.state("VI_1"), c.state("VI_1"))
+		}
+		if a.target(b.addr).State != steering.Down || a.target(c.addr).State != steering.Up {
+			t.Error("flows do not follow")
+		}
+	})
+}
+
+func TestActiveOutOfServiceIsFollowedAtOnce(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		a.isolate(true) // its daemon is stuck, its data path answers
+		b.live(a.addr, liveness.Up, liveness.AdminDown)
+		if b.state("VI_1") != vrrp.Active {
+			t.Errorf("the Backup is %s", b.state("VI_1"))
+		}
+		if got := b.target(a.addr).State; got != steering.Drain {
+			t.Errorf("flows of the one out of service: %s, want drain", got)
+		}
+		b.on(func(time.Time) {
+			if got := b.path.flips[a.addr]; got != steering.Drain {
+				t.Errorf("the data path has %s, want drain", got)
+			}
+		})
+	})
+}
+
+func TestWithBothOutOfServiceTheVIPStays(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		b.haproxy(false, "gone")
+		a.live(b.addr, liveness.Up, liveness.AdminDown)
+		a.haproxy(false, "gone too")
+		b.live(a.addr, liveness.Up, liveness.AdminDown)
+		pass(10 * time.Second)
+		w.expect(vrrp.Active, vrrp.Backup)
+		if a.said().Reason != "haproxy: gone too" {
+			t.Errorf("a says %q", a.said().Reason)
+		}
+		if len(a.journalled("transition")) != 2 || len(b.journalled("transition")) != 1 {
+			t.Errorf("moved: %q, %q", a.journalled("transition"), b.journalled("transition"))
+		}
+		b.haproxy(true, "back")
+		a.live(b.addr, liveness.AdminDown, liveness.Up)
+		pass(2 * time.Second)
+		w.expect(vrrp.Backup, vrrp.Active)
+	})
+}
+
+// What a host that answers no probes still sends counts for nothing, for a while:
+// then it is taken to be alive.
+func TestAdvertsOfTheDead(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		b.live(a.addr, liveness.Up, liveness.Down)
+		if b.state("VI_1") != vrrp.Active {
+			t.Fatalf("b is %s", b.state("VI_1"))
+		}
+		pass(obeyAfter - time.Millisecond)
+		if b.state("VI_1") != vrrp.Active || b.peerIs(a.addr).live != liveness.Down {
+			t.Errorf("obeyed the dead: %s, live %s", b.state("VI_1"), b.peerIs(a.addr).live)
+		}
+		pass(2 * time.Second)
+		w.expect(vrrp.Active, vrrp.Backup)
+		p := b.peerIs(a.addr)
+		if p.live != liveness.None || p.state != steering.Up {
+			t.Errorf("live %s, good for %s; want none, up", p.live, p.state)
+		}
+		got := b.journalled("liveness")
+		if !strings.Contains(got[len(got)-1], "goes on advertising") {
+			t.Errorf("journal: %q", got)
+		}
+
+		// Its session may come to life again, and end again.
+		b.live(a.addr, liveness.Down, liveness.Up)
+		a.isolate(true)
+		b.live(a.addr, liveness.Up, liveness.Down)
+		if b.state("VI_1") != vrrp.Active {
+			t.Errorf("b is %s after the second death", b.state("VI_1"))
+		}
+	})
+}
+
+// A peer that is taken out of the configuration while it is dead may still be a
+// VRRP router.
+func TestAdvertsOfAFormerPeerCount(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		a.isolate(true)
+		b.live(a.addr, liveness.Up, liveness.Down)
+		b.reload(strings.Replace(member(2, 2), "peers: [10.0.0.1]", "", 1))
+		a.isolate(false)
+		pass(5 * time.Second)
+		w.expect(vrrp.Active, vrrp.Backup)
+	})
+}
+
+// A Backup at which nothing arrives takes no part, lest it be a second Active.
+func TestNumbBackup(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		b.isolate(true)
+		b.liveWith(a.addr, liveness.Up, liveness.Down, numb)
+		pass(10 * time.Second)
+		w.expect(vrrp.Active, vrrp.Fault)
+		if got := b.journalled("transition"); got[len(got)-1] != "backup>fault "+numbFault {
+			t.Errorf("journal ends with %q", got[len(got)-1])
+		}
+		b.isolate(false)
+		b.on(func(time.Time) { b.path.frames++ })
+		pass(leaseEvery)
+		w.expect(vrrp.Active, vrrp.Backup)
+		b.live(a.addr, liveness.Down, liveness.Up)
+		pass(10 * time.Second)
+		w.expect(vrrp.Active, vrrp.Backup)
+	})
+}
+
+// The witness's answer ends the doubt as well.
+func TestWitnessEndsNumbness(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		b.isolate(true)
+		b.liveWith(a.addr, liveness.Up, liveness.Down, numb)
+		pass(time.Second)
+		w.expect(vrrp.Active, vrrp.Fault)
+		b.on(func(time.Time) { b.path.witness++ })
+		pass(leaseEvery)
+		w.expect(vrrp.Active, vrrp.Backup)
+	})
+}
+
+// On a quiet network the witness may answer a moment after the last peer was given
+// up. It was dead all the same, and nobody is to wait for its adverts.
+func TestSecondLook(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		a.isolate(true)
+		b.liveWith(a.addr, liveness.Up, liveness.Down, numb)
+		pass(3 * time.Millisecond)
+		b.on(func(time.Time) { b.path.witness++ })
+		b.liveWith(a.addr, liveness.Down, liveness.Down, liveness.Evidence{Witness: liveness.Answered})
+		pass(2 * leaseEvery)
+		if b.state("VI_1") != vrrp.Active {
+			t.Errorf("b is %s %v after the witness has answered, want active", b.state("VI_1"), 2*leaseEvery)
+		}
+	})
+}
+
+// An Active whose only peer dies on a quiet network, with a witness that takes its
+// time, is to stay: there is nobody to give the VIP to.
+func TestActiveOutlivesItsPeerInSilence(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		b.isolate(true)
+		a.liveWith(b.addr, liveness.Up, liveness.Down, numb)
+		pass(10 * time.Millisecond)
+		a.on(func(time.Time) { a.path.frames++ })
+		pass(2 * leaseEvery)
+		if got := a.journalled("transition"); a.state("VI_1") != vrrp.Active || len(got) != 2 {
+			t.Errorf("the Active is %s: %q", a.state("VI_1"), got)
+		}
+	})
+}
+
+// withTwoAddresses are two hosts that know each other by an address of each family.
+func withTwoAddresses() []string {
+	return []string{
+		strings.Replace(member(1, 2), "peers: [10.0.0.2]", "peers: [10.0.0.2, 'fd00::2']", 1),
+		strings.Replace(member(2, 2), "peers: [10.0.0.1]", "peers: [10.0.0.1, 'fd00::1']", 1),
+	}
+}
+
+func TestAliasesCountOnce(t *testing.T) {
+	inFleet(t, withTwoAddresses(), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		if got := b.wished(); len(got.Targets) != 2 || len(got.Peers) != 2 {
+			t.Errorf("targets %v of peers %v; want two of two", got.Targets, got.Peers)
+		}
+		if got := b.prober.peers; len(got) != 2 || got[0].Slot == got[1].Slot || got[1].Source != b.addrs[1] {
+			t.Errorf("probed: %v", got)
+		}
+		a.isolate(true)
+		b.live(a.addrs[0], liveness.Up, liveness.Down)
+		b.live(a.addrs[1], liveness.Up, liveness.Down)
+		if b.state("VI_1") != vrrp.Active {
+			t.Errorf("b is %s: it waited for its dead peer's other address", b.state("VI_1"))
+		}
+	})
+}
+
+// A host that answers at one of its addresses is not dead.
+func TestHalfAHostLives(t *testing.T) {
+	inFleet(t, withTwoAddresses(), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		b.liveWith(a.addrs[1], liveness.Up, liveness.Down, liveness.Evidence{Alive: 1})
+		pass(10 * time.Millisecond)
+		w.expect(vrrp.Active, vrrp.Backup)
+		if got := b.target(a.addr).State; got != steering.Up {
+			t.Errorf("its haproxy is %s", got)
+		}
+		b.liveWith(a.addrs[1], liveness.Down, liveness.Up, liveness.Evidence{})
+		b.liveWith(a.addrs[0], liveness.Up, liveness.Down, liveness.Evidence{Alive: 1})
+		pass(10 * time.Millisecond)
+		w.expect(vrrp.Active, vrrp.Backup)
+	})
+}
+
+// A host stays one target while its hellos change from one start to the next.
+func TestAliasesOfARestartedPeer(t *testing.T) {
+	inFleet(t, withTwoAddresses(), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		hello := a.said()
+		hello.Boot = 77
+		said := b.peerIs(a.addr).said
+		said.Hello = hello
+		b.events <- peerSpoke{said} // over IPv4; the one over IPv6 follows
+		b.on(func(time.Time) {})
+		if got := b.wished().Targets; len(got) != 2 {
+			t.Errorf("%d targets between two hellos, want 2: %v", len(got), got)
+		}
+	})
+}
+
+// Whoever the prober no longer knows is passed over.
+func TestLivenessOfAStranger(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		b := w.settled()[1]
+		before := len(b.journalled("liveness"))
+		b.live(w.fleet[1].addr, liveness.Up, liveness.Down)
+		if got := b.journalled("liveness"); len(got) != before {
+			t.Errorf("journal: %q", got)
+		}
+		w.expect(vrrp.Active, vrrp.Backup)
+	})
+}
+
+func TestWitnessIsNamed(t *testing.T) {
+	gateway := w4(254)
+	inFleet(t, []string{member(1, 2), strings.Replace(member(2, 2), "metrics: off", "metrics: off\nliveness: {witness: 10.0.0.9}", 1)}, func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		a.post(w.t.Context(), gatewayFound{gateway})
+		a.on(func(time.Time) {
+			got := a.prober.witness
+			if got.Address != gateway || got.Source != a.addr || got.Interface != 2 || !slices.Equal(got.MAC, a.links["eth0"].MAC) {
+				t.Errorf("witness %+v, want the gateway", got)
+			}
+		})
+		b.on(func(time.Time) {
+			if got := b.prober.witness.Address; got != w4(9) {
+				t.Errorf("witness %v, want the configured one", got)
+			}
+		})
+	})
+}

@@ -1,0 +1,496 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hafast/internal/config"
+	"hafast/internal/control"
+	"hafast/internal/liveness"
+	"hafast/internal/ownership"
+	"hafast/internal/peering"
+	"hafast/internal/steering"
+	"hafast/pkg/vrrp"
+)
+
+func w4(n byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, n}) }
+
+// reload gives the host another configuration.
+func (h *testHost) reload(text string) {
+	h.t.Helper()
+	answer := make(chan []ownership.Instance, 1)
+	h.events <- configRead{cfg: parse(h.t, text), answer: answer}
+	if <-answer == nil {
+		h.t.Fatal("the configuration was refused")
+	}
+	h.events <- prepared{}
+	synctest.Wait()
+}
+
+// pause keeps the host's loop from its work for so long.
+func (h *testHost) pause(d time.Duration) {
+	h.events <- asked{func(time.Time) { time.Sleep(d) }}
+	synctest.Wait()
+}
+
+func TestLeaseIsRenewed(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a := w.settled()[0]
+		for range 50 {
+			pass(7 * time.Millisecond)
+			a.on(func(now time.Time) {
+				if left := a.path.until.Sub(now); left < leaseFor-leaseEvery || left > leaseFor {
+					t.Errorf("the lease holds for another %v", left)
+				}
+			})
+		}
+		if got := a.journalled("lapse"); len(got) != 0 {
+			t.Errorf("journal: %q", got)
+		}
+	})
+}
+
+// A host that stood still while nobody took over is Active again after a moment.
+func TestLapseUnnoticed(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		a.pause(300 * time.Millisecond)
+		pass(300 * time.Millisecond)
+		pass(time.Millisecond)
+		w.expect(vrrp.Backup, vrrp.Backup)
+		pass(100 * time.Millisecond)
+		w.expect(vrrp.Active, vrrp.Backup)
+		if got := a.journalled("lapse"); len(got) != 1 || !strings.Contains(got[0], "longer than its lease") {
+			t.Errorf("journal: %q", got)
+		}
+		if got := b.journalled("transition"); len(got) != 1 {
+			t.Errorf("b moved: %q", got)
+		}
+	})
+}
+
+// A host whose VIPs somebody else has taken while it stood still leaves them there,
+// and does not make the other doubt: it was the better one when it fell asleep.
+func TestLapseNoticed(t *testing.T) {
+	configs := []string{
+		strings.Replace(member(1, 2), "priority: 104", "priority: 104, preempt: false", 1),
+		member(2, 2),
+	}
+	// What a waking loop finds first is a matter of chance.
+	for i := range 10 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			inFleet(t, configs, func(w *fleetWorld) {
+				a, b := w.settled()[0], w.fleet[1]
+				a.pause(2500 * time.Millisecond)
+				pass(leaseFor)
+				b.live(a.addr, liveness.Up, liveness.AdminDown)
+				if b.state("VI_1") != vrrp.Active {
+					t.Fatalf("b is %s", b.state("VI_1"))
+				}
+				pass(10 * time.Second)
+				w.expect(vrrp.Backup, vrrp.Active)
+				if got := b.journalled("transition"); len(got) != 2 {
+					t.Errorf("the successor moved again: %q", got)
+				}
+				a.on(func(time.Time) {
+					if a.reannounce > 0 {
+						t.Error("announced what was no longer its own")
+					}
+				})
+			})
+		})
+	}
+}
+
+func TestStopIsTold(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		a.on(func(time.Time) {
+			if !a.path.serving {
+				t.Error("not serving before")
+			}
+		})
+		a.stop()
+		pass(time.Millisecond)
+		hello := a.said()
+		if hello.State != peering.Stopping || hello.Reason == "" {
+			t.Errorf("says %s, %q", hello.State, hello.Reason)
+		}
+		a.on(func(time.Time) {
+			if a.path.serving {
+				t.Error("S-BFD still says that it serves")
+			}
+		})
+		b.on(func(time.Time) {
+			if !b.prober.suspended[a.addr] {
+				t.Error("the session with a host that has said goodbye goes on")
+			}
+		})
+		b.live(a.addr, liveness.Up, liveness.None)
+		<-a.done
+		w.expect(vrrp.Init, vrrp.Active)
+		if got := b.target(a.addr); got.State != steering.Drain {
+			t.Errorf("connections that haproxy still has are cut off: %s", got.State)
+		}
+		if got := b.journalled("peer"); !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "stopping") }) {
+			t.Errorf("journal: %q", got)
+		}
+
+		// Its successor says that it is there.
+		said := b.peerIs(a.addr).said
+		said.Hello.Boot, said.Hello.State, said.Hello.Reason = 99, peering.Up, ""
+		b.post(w.t.Context(), peerSpoke{said})
+		b.on(func(time.Time) {
+			if b.prober.suspended[a.addr] {
+				t.Error("the session with a host that has come back stays suspended")
+			}
+		})
+		b.live(a.addr, liveness.None, liveness.Up)
+		if got := b.target(a.addr); got.State != steering.Up {
+			t.Errorf("the one that has come back is %s", got.State)
+		}
+	})
+}
+
+// A goodbye need not wait for the skew.
+func TestGoodbyeIsFollowedAtOnce(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		a.stop()
+		synctest.Wait()
+		pass(10 * time.Millisecond)
+		if b.state("VI_1") != vrrp.Active {
+			t.Errorf("b is %s 10ms after a has said goodbye", b.state("VI_1"))
+		}
+	})
+}
+
+func TestDrainIsTold(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		a.on(func(now time.Time) { a.drain(now, true) })
+		synctest.Wait()
+		if got := a.said(); got.State != peering.Drain || got.Reason != "drained by the operator" {
+			t.Errorf("says %s, %q", got.State, got.Reason)
+		}
+		a.on(func(time.Time) {
+			if a.path.serving || !a.path.counting || a.path.flips[a.addr] != steering.Drain {
+				t.Errorf("serving %t, counting %t, own haproxy %s", a.path.serving, a.path.counting, a.path.flips[a.addr])
+			}
+		})
+		if own, theirs := a.target(a.addr).State, b.target(a.addr).State; own != steering.Drain || theirs != steering.Drain {
+			t.Errorf("new flows: %s here, %s there", own, theirs)
+		}
+		b.live(a.addr, liveness.Up, liveness.AdminDown)
+		w.expect(vrrp.Backup, vrrp.Active)
+		a.post(w.t.Context(), connectionsCounted{7})
+		synctest.Wait()
+		if got := b.peerIs(a.addr).said.Hello.Left; got != 7 {
+			t.Errorf("b knows of %d connections that are left, want 7", got)
+		}
+		a.on(func(now time.Time) { a.drain(now, false) })
+		synctest.Wait()
+		b.live(a.addr, liveness.AdminDown, liveness.Up)
+		pass(5 * time.Second)
+		w.expect(vrrp.Active, vrrp.Backup)
+		if own, theirs := a.target(a.addr).State, b.target(a.addr).State; own != steering.Up || theirs != steering.Up {
+			t.Errorf("new flows after all: %s here, %s there", own, theirs)
+		}
+	})
+}
+
+// A haproxy that died is no target any more, on either host.
+func TestDeadHAProxyIsTold(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		a.haproxy(false, "killed by signal 9")
+		if got := a.said(); got.State != peering.Down || got.Reason != "haproxy: killed by signal 9" {
+			t.Errorf("says %s, %q", got.State, got.Reason)
+		}
+		if own, theirs := a.target(a.addr).State, b.target(a.addr).State; own != steering.Down || theirs != steering.Down {
+			t.Errorf("flows: %s here, %s there", own, theirs)
+		}
+	})
+}
+
+// What the hosts know of each other is what they need: addresses, services, where
+// frames go.
+func TestHellos(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.settled()[0], w.fleet[1]
+		hello := b.peerIs(a.addr).said.Hello
+		want := []steering.Service{{VIP: vip, Port: 80, Proto: steering.TCP}}
+		if !slices.Equal(hello.Services, want) || hello.MAC != [6]byte{2, 0, 0, 0, 0, 1} || !slices.Equal(hello.Addresses, a.addrs) {
+			t.Errorf("hello %+v", hello)
+		}
+		target := b.target(a.addr)
+		if target.Local || target.All || target.MAC != hello.MAC || !slices.Equal(target.Serves, want) {
+			t.Errorf("target %+v", target)
+		}
+		if own := b.target(b.addr); !own.Local || own.State != steering.Up {
+			t.Errorf("own target %+v", own)
+		}
+		if got := b.exchange.neighbours; len(got) != 1 || got[0] != (peering.Neighbour{Addr: a.addr, Source: b.addr}) {
+			t.Errorf("told: %v", got)
+		}
+	})
+}
+
+// The predecessor's targets and tables stay until enough is known to replace them.
+func TestHoldUntilInformed(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.fleet[0], w.fleet[1]
+		pass(100 * time.Millisecond)
+		if !a.wished().Hold {
+			t.Error("does not know what haproxy serves, and acts on it")
+		}
+		a.post(w.t.Context(), servicesFound{})
+		if a.wished().Hold {
+			t.Error("holds back though all is known")
+		}
+		b.isolate(true)
+		if !b.wished().Hold {
+			t.Error("the other has not looked yet")
+		}
+	})
+}
+
+// Whoever is not heard of for long is not waited for.
+func TestHoldEnds(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a := w.fleet[0]
+		a.post(w.t.Context(), servicesFound{[]config.Service{{VIP: vip, Port: 80, Proto: "tcp"}}})
+		pass(acquaintance - time.Millisecond)
+		if !a.wished().Hold {
+			t.Error("did not wait for its peer")
+		}
+		pass(2 * time.Millisecond)
+		if a.wished().Hold {
+			t.Errorf("waits for a peer that has not been heard of for %v", acquaintance)
+		}
+		if got := a.target(w4(2)).State; got != steering.Down {
+			t.Errorf("a peer that nothing was heard of is %s", got)
+		}
+	}, func(h *fleetHost) { h.mute.Store(true) })
+}
+
+func resuming(h *fleetHost) {
+	if h.addr == w4(1) {
+		h.resume = map[string]bool{"VI_1": true}
+		h.owns["VI_1"] = true // where the predecessor has left it
+	}
+}
+
+func TestResumeWaitsForTheChecks(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a := w.fleet[0]
+		pass(300 * time.Millisecond)
+		if a.state("VI_1") != vrrp.Init || !a.has("VI_1") {
+			t.Errorf("is %s before the checks have answered", a.state("VI_1"))
+		}
+		a.haproxy(true, "running")
+		w.expect(vrrp.Active, vrrp.Backup)
+		if got := a.journalled("transition"); len(got) != 1 || got[0] != "init>active resumed in the place of its predecessor" {
+			t.Errorf("journal: %q", got)
+		}
+		pass(2 * time.Second)
+		w.expect(vrrp.Active, vrrp.Backup)
+	}, resuming)
+}
+
+// A check that takes too long is down, and the VIP goes back.
+func TestResumeDoesNotWaitForEver(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		w.fleet[1].haproxy(true, "running")
+		pass(resumePatience - time.Millisecond)
+		if got := w.fleet[0].state("VI_1"); got != vrrp.Init {
+			t.Errorf("is %s while it waits", got)
+		}
+		pass(2 * time.Millisecond)
+		w.expect(vrrp.Backup, vrrp.Backup)
+		pass(10 * time.Second)
+		w.expect(vrrp.Backup, vrrp.Active)
+	}, resuming)
+}
+
+// So does one that finds its haproxy dead.
+func TestResumeWithoutHAProxy(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		w.fleet[1].haproxy(true, "running")
+		w.fleet[0].haproxy(false, "gone")
+		w.expect(vrrp.Backup, vrrp.Backup)
+	}, resuming)
+}
+
+// Where there is nothing to check, there is nothing to wait for.
+func TestResumeWithoutChecks(t *testing.T) {
+	var configs []string
+	for _, text := range members(2) {
+		configs = append(configs, strings.Replace(text, "haproxy: {}", "haproxy: off", 1))
+	}
+	inFleet(t, configs, func(w *fleetWorld) {
+		synctest.Wait()
+		w.expect(vrrp.Active, vrrp.Backup)
+	}, resuming)
+}
+
+// A successor on this host finds all as it was, and a lease that lasts until then.
+func TestHandOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &fleetWorld{world: &world{t: t}}
+		w.add(w4(1), strings.Replace(member(1, 1), "peers: []", "", 1))
+		a := w.join(w.hosts[0])
+		leaving, leave := context.WithCancel(t.Context())
+		go func() {
+			defer close(a.done)
+			a.start(time.Now())
+			a.loop.run(context.Background(), context.Background(), leaving)
+		}()
+		a.haproxy(true, "running")
+		pass(5 * time.Second)
+		w.expect(vrrp.Active)
+		leave()
+		<-a.done
+		w.expect(vrrp.Active)
+		if left := time.Until(a.path.until); left != handoffLease || !a.handedOff || !a.path.serving {
+			t.Errorf("lease for another %v, handed off %t, serving %t", left, a.handedOff, a.path.serving)
+		}
+		if a.exchange.self.State == peering.Stopping {
+			t.Error("the peers were told of a stop")
+		}
+	})
+}
+
+func TestReloadWithOtherPeers(t *testing.T) {
+	inFleet(t, members(3), func(w *fleetWorld) {
+		a, b, c := w.settled()[0], w.fleet[1], w.fleet[2]
+		text := strings.Replace(member(1, 3), "peers: [10.0.0.2, 10.0.0.3]", "peers: [10.0.0.3]", 1)
+		a.reload(strings.Replace(text, "metrics: off", "metrics: off\nliveness: {interval: 5ms, multiplier: 4}\nbalance: local", 1))
+		got := a.wished()
+		if got.Hold || len(got.Targets) != 2 || !slices.Equal(got.Peers, []netip.Addr{c.addr}) || got.Policy != steering.Local {
+			t.Errorf("wish %+v", got)
+		}
+		if p := a.peerIs(c.addr); p.live != liveness.Up || p.state != steering.Up {
+			t.Errorf("the peer that stays is %s, %s", p.live, p.state)
+		}
+		a.on(func(time.Time) {
+			if want := (liveness.Timing{Interval: 5 * time.Millisecond, Multiplier: 4}); a.prober.timing != want {
+				t.Errorf("timing %v, want %v", a.prober.timing, want)
+			}
+			if len(a.prober.peers) != 1 || a.prober.peers[0].Addr != c.addr || len(a.exchange.neighbours) != 1 {
+				t.Errorf("probed %v, told %v", a.prober.peers, a.exchange.neighbours)
+			}
+		})
+		// Events of the one that has gone are late.
+		a.live(b.addr, liveness.Up, liveness.Down)
+		a.reload(member(1, 3))
+		if p := a.peerIs(b.addr); p.live != liveness.Unknown || p.state != steering.Down {
+			t.Errorf("the peer that has come is %s, %s; want to know nothing of it", p.live, p.state)
+		}
+		w.expect(vrrp.Active, vrrp.Backup, vrrp.Backup)
+	})
+}
+
+// An instance that a reload brings moves with the others.
+func TestReloadWithAnotherInstance(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a := w.settled()[0]
+		a.reload(strings.Replace(member(1, 2), "haproxy:", "  - {name: VI_2, vrid: 52, vips: [10.0.0.209]}\nhaproxy:", 1))
+		got := a.wished()
+		if len(got.Instances) != 2 || got.Instances[1].Name != "VI_2" || !slices.Equal(got.Instances[1].VIPs, []netip.Addr{w4(209)}) {
+			t.Errorf("instances %v", got.Instances)
+		}
+		a.on(func(time.Time) {
+			if !slices.Contains(a.path.watched, w4(209)) {
+				t.Errorf("sockets of %v are looked at", a.path.watched)
+			}
+		})
+	})
+}
+
+func TestServicesOfTheConfiguration(t *testing.T) {
+	config := strings.Replace(member(1, 2), "haproxy: {}", "haproxy: {}\nservices: [{vip: 10.0.0.208, port: 53, proto: udp}]", 1)
+	inFleet(t, []string{config, member(2, 2)}, func(w *fleetWorld) {
+		got := w.settled()[0].wished()
+		if !slices.Equal(got.Services, []steering.Service{{VIP: vip, Port: 53, Proto: steering.UDP}}) {
+			t.Errorf("services %v", got.Services)
+		}
+		for _, target := range got.Targets {
+			if !target.All {
+				t.Errorf("%v serves only what it has been seen to", target.Addr)
+			}
+		}
+	})
+}
+
+// What a client was told does not change under its hands.
+func TestStatusIsACopy(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a := w.settled()[0]
+		a.post(w.t.Context(), connectionsCounted{7})
+		var st control.Status
+		a.on(func(now time.Time) { st = a.status(now) })
+		a.post(w.t.Context(), connectionsCounted{8})
+		a.on(func(time.Time) {})
+		if len(st.Targets) != 2 || st.Targets[0].Connections == nil || *st.Targets[0].Connections != 7 {
+			t.Errorf("targets %+v; want 7 connections", st.Targets)
+		}
+		if len(st.Liveness) != 1 || st.Liveness[0].State != "up" || st.Liveness[0].IntervalMS != 2 || st.Liveness[0].Multiplier != 3 {
+			t.Errorf("liveness %+v", st.Liveness)
+		}
+		if st.Targets[1].Address != "10.0.0.2" || st.Targets[1].State != "up" || st.Targets[1].Services != 1 {
+			t.Errorf("the peer %+v", st.Targets[1])
+		}
+	})
+}
+
+func TestWhyAPeerTakesNoFlows(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.fleet[0], w.fleet[1]
+		reason := func() (text string) {
+			a.on(func(now time.Time) { text = a.status(now).Targets[1].Reason })
+			return text
+		}
+		synctest.Wait()
+		if got := reason(); got != "haproxy: no result yet" {
+			t.Errorf("reason %q before its checks have answered", got)
+		}
+		w.settled()
+		if got := reason(); got != "" {
+			t.Errorf("reason %q for one that is up", got)
+		}
+		b.haproxy(false, "gone")
+		if got := reason(); got != "haproxy: gone" {
+			t.Errorf("reason %q", got)
+		}
+		a.live(b.addr, liveness.Up, liveness.Down)
+		if got := reason(); got != "does not answer" {
+			t.Errorf("reason %q", got)
+		}
+	})
+}
+
+func TestLinkChangeReattaches(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a := w.settled()[0]
+		a.on(func(time.Time) { a.path.reattach = 0 })
+		a.on(func(now time.Time) { a.linkChanged(now, changeOf(a)) })
+		a.on(func(time.Time) {
+			if a.path.reattach != 1 {
+				t.Errorf("asked %d times", a.path.reattach)
+			}
+			if got := a.path.wish.Locals; !slices.Contains(got, w4(77)) {
+				t.Errorf("S-BFD is answered on %v", got)
+			}
+		})
+		if got := w.fleet[1].peerIs(a.addr).said.Hello.Addresses; !slices.Contains(got, w4(77)) {
+			t.Errorf("the peer knows of %v", got)
+		}
+	})
+}

@@ -1,0 +1,272 @@
+package daemon
+
+import (
+	"net"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hafast/internal/config"
+	"hafast/internal/datapath"
+	"hafast/internal/link"
+	"hafast/internal/liveness"
+	"hafast/internal/peering"
+	"hafast/internal/steering"
+	"hafast/pkg/vrrp"
+)
+
+// fleetWorld is a world of hosts that share flows. What they tell each other arrives
+// at once; what S-BFD finds out is for the test to say.
+type fleetWorld struct {
+	*world
+	fleet []*fleetHost
+}
+
+// fleetHost is a host with a data path that only notes what it is asked for.
+type fleetHost struct {
+	*testHost
+	addrs    []netip.Addr
+	path     *fakePath
+	prober   *fakeProber
+	exchange *fakeExchange
+}
+
+// member is the configuration of the host with number n of count, from 1: it is known
+// by 10.0.0.n and less preferred than those before it. Adverts are a second apart, so
+// that what happens sooner has happened for another reason.
+func member(n, count int) string {
+	var peers []string
+	for i := 1; i <= count; i++ {
+		if i != n {
+			peers = append(peers, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}).String())
+		}
+	}
+	return strings.NewReplacer(
+		"PEERS", strings.Join(peers, ", "),
+		"PRIORITY", string([]byte{'1', '0', byte('5' - n)}),
+	).Replace(`
+interface: eth0
+peers: [PEERS]
+instances:
+  - {name: VI_1, vrid: 51, priority: PRIORITY, vips: [10.0.0.208]}
+haproxy: {}
+metrics: off
+`)
+}
+
+func members(count int) []string {
+	var out []string
+	for n := range count {
+		out = append(out, member(n+1, count))
+	}
+	return out
+}
+
+// skewOf is how long the host with that number lets better ones go first.
+func skewOf(n int) time.Duration { return time.Second * time.Duration(256-105+n) / 256 }
+
+// inFleet runs f in a bubble with a host for each configuration. prepare may change a
+// host before it runs.
+func inFleet(t *testing.T, configs []string, f func(w *fleetWorld), prepare ...func(h *fleetHost)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &fleetWorld{world: &world{t: t}}
+		for i, text := range configs {
+			w.add(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), text)
+			h := w.join(w.hosts[i])
+			for _, change := range prepare {
+				change(h)
+			}
+		}
+		for _, h := range w.hosts {
+			h.run()
+		}
+		f(w)
+		for _, h := range w.hosts {
+			h.stop()
+		}
+		for _, h := range w.hosts {
+			<-h.done
+		}
+	})
+}
+
+// join gives a host its part in the fleet. It has an IPv6 address too: fd00::n.
+func (w *fleetWorld) join(h *testHost) *fleetHost {
+	n := h.addr.As4()[3]
+	six := netip.AddrFrom16([16]byte{0: 0xfd, 15: n})
+	m := &fleetHost{testHost: h, addrs: []netip.Addr{h.addr, six}}
+	m.path = &fakePath{until: time.Now().Add(leaseFor), flips: make(map[netip.Addr]steering.State)}
+	m.prober = &fakeProber{suspended: make(map[netip.Addr]bool)}
+	m.exchange = &fakeExchange{w: w, from: m, boot: uint64(n)}
+	h.links["eth0"] = link.State{
+		Name: "eth0", Index: 2, Up: true, MAC: net.HardwareAddr{2, 0, 0, 0, 0, n},
+		Addrs: []netip.Prefix{netip.PrefixFrom(h.addr, 24), netip.PrefixFrom(six, 64)},
+	}
+	h.loop.fleet = &fleet{
+		path: m.path, prober: m.prober, exchange: m.exchange, connections: -1,
+		frames: func() (uint64, error) { return m.path.frames, nil },
+		watch:  func(pidfile string, vips []netip.Addr) { m.path.watched = vips },
+		count:  func(on bool) { m.path.counting = on },
+	}
+	h.loop.fleet.setPeers(h.cfg.Peers)
+	w.fleet = append(w.fleet, m)
+	return m
+}
+
+// settled has every haproxy up and every host answer all others, and waits until the
+// first host is Active.
+func (w *fleetWorld) settled() []*fleetHost {
+	w.t.Helper()
+	want := make([]vrrp.State, len(w.fleet))
+	for i, h := range w.fleet {
+		h.haproxy(true, "running")
+		h.post(w.t.Context(), servicesFound{[]config.Service{{VIP: vip, Port: 80, Proto: "tcp"}}})
+		for _, p := range h.cfg.Peers {
+			h.live(p, liveness.Unknown, liveness.Up)
+		}
+		want[i] = vrrp.Backup
+	}
+	want[0] = vrrp.Active
+	pass(5 * time.Second)
+	w.expect(want...)
+	return w.fleet
+}
+
+var vip = netip.MustParseAddr("10.0.0.208")
+
+// live reports that a peer's liveness has changed, with nothing that speaks against
+// this host's own receiving.
+func (h *fleetHost) live(peer netip.Addr, from, to liveness.State) {
+	h.liveWith(peer, from, to, liveness.Evidence{})
+}
+
+func (h *fleetHost) liveWith(peer netip.Addr, from, to liveness.State, e liveness.Evidence) {
+	h.post(h.t.Context(), livenessChanged{liveness.Event{
+		Peer: liveness.Peer{Addr: peer}, From: from, To: to, At: time.Now(), Run: 3, Evidence: e,
+	}})
+	synctest.Wait()
+}
+
+// numb is the evidence of a host at which nothing arrives.
+var numb = liveness.Evidence{Witness: liveness.Silent}
+
+// peerIs copies what the host knows of another.
+func (h *fleetHost) peerIs(a netip.Addr) (p peer) {
+	h.t.Helper()
+	h.on(func(time.Time) { p = *h.loop.fleet.peer(a) })
+	return p
+}
+
+// wished is what the data path was asked for last.
+func (h *fleetHost) wished() (w datapath.Wish) {
+	h.t.Helper()
+	h.on(func(time.Time) { w = h.path.wish })
+	return w
+}
+
+// target finds a target in what the data path was asked for last.
+func (h *fleetHost) target(a netip.Addr) (found datapath.Target) {
+	h.t.Helper()
+	for _, t := range h.wished().Targets {
+		if t.Addr == a {
+			return t
+		}
+	}
+	return datapath.Target{}
+}
+
+// said is what the host tells its peers.
+func (h *fleetHost) said() (hello peering.Hello) {
+	h.t.Helper()
+	h.on(func(time.Time) { hello = h.exchange.self })
+	return hello
+}
+
+// fakePath notes what it is asked for. Only the loop uses it; see on.
+type fakePath struct {
+	until     time.Time
+	renewedBy time.Duration
+	serving   bool
+	flips     map[netip.Addr]steering.State
+	wish      datapath.Wish
+	reattach  int
+	witness   uint64
+	frames    uint64
+	watched   []netip.Addr
+	counting  bool
+}
+
+func (p *fakePath) Renew(by time.Duration) (lapsed time.Duration) {
+	now := time.Now()
+	lapsed = max(now.Sub(p.until), 0)
+	p.until, p.renewedBy = now.Add(by), by
+	return lapsed
+}
+
+func (p *fakePath) SetServing(on bool)                      { p.serving = on }
+func (p *fakePath) Flip(a netip.Addr, state steering.State) { p.flips[a] = state }
+func (p *fakePath) Wish(w datapath.Wish)                    { p.wish = w }
+func (p *fakePath) Reattach()                               { p.reattach++ }
+func (p *fakePath) SetWitness(netip.Addr) error             { return nil }
+
+func (p *fakePath) WitnessReplies() uint64 { return p.witness }
+
+type fakeProber struct {
+	peers     []liveness.Peer
+	timing    liveness.Timing
+	witness   liveness.Witness
+	suspended map[netip.Addr]bool
+}
+
+func (p *fakeProber) Set(peers []liveness.Peer) error     { p.peers = peers; return nil }
+func (p *fakeProber) SetTiming(t liveness.Timing) error   { p.timing = t; return nil }
+func (p *fakeProber) SetWitness(w liveness.Witness) error { p.witness = w; return nil }
+func (p *fakeProber) Suspend(peer liveness.Peer)          { p.suspended[peer.Addr] = true }
+func (p *fakeProber) Resume(peer liveness.Peer)           { delete(p.suspended, peer.Addr) }
+
+// fakeExchange delivers hellos to the other hosts at once, and as the real one does
+// only those that have news.
+type fakeExchange struct {
+	w          *fleetWorld
+	from       *fleetHost
+	boot       uint64
+	self       peering.Hello
+	neighbours []peering.Neighbour
+}
+
+func (x *fakeExchange) SetSelf(h peering.Hello) error {
+	h, err := peering.Fit(h)
+	h.Boot = x.boot
+	if !reflect.DeepEqual(h, x.self) {
+		x.self = h
+		x.tell()
+	}
+	return err
+}
+
+func (x *fakeExchange) SetPeers(list []peering.Neighbour) {
+	x.neighbours = slices.Clone(list)
+	x.tell()
+}
+
+func (x *fakeExchange) tell() {
+	for _, n := range x.neighbours {
+		for _, h := range x.w.fleet {
+			if x.self.State != 0 && slices.Contains(h.addrs, n.Addr) && !x.from.mute.Load() && !h.deaf.Load() {
+				h.events <- peerSpoke{peering.Peer{Addr: n.Source, Heard: time.Now(), Hello: x.self}}
+			}
+		}
+	}
+}
+
+// changeOf is the host's interface with one more address, 10.0.0.77.
+func changeOf(h *fleetHost) link.Change {
+	state := h.links["eth0"]
+	state.Addrs = append(slices.Clone(state.Addrs), netip.PrefixFrom(w4(77), 24))
+	return link.Change{Name: "eth0", Present: true, State: state}
+}

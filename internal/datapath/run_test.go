@@ -1,0 +1,136 @@
+package datapath
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"hafast/internal/link/nstest"
+	"hafast/pkg/loader"
+)
+
+// interfaces are those that run the program.
+func interfaces(p *Path) (names []string) {
+	for _, at := range p.Attachments() {
+		names = append(names, at.Interface)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestPrepareAttaches(t *testing.T) {
+	l := newLab(t)
+	first := l.begin(wishOf(self()))
+	at := first.Attachments()
+	if len(at) != 1 || at[0].Interface != "eth0" || at[0].Adopted {
+		t.Fatalf("attachments %+v", at)
+	}
+	must(t, first.Close())
+	p := l.begin(wishOf(self()))
+	if at := p.Attachments(); len(at) != 1 || !at[0].Adopted {
+		t.Errorf("after a restart: %+v", at)
+	}
+}
+
+// An interface that is not there yet may come; the others are not to wait for it.
+func TestPrepareWithoutAnInterface(t *testing.T) {
+	l := newLab(t)
+	w := wishOf(self())
+	w.Interfaces = append(w.Interfaces, "eth9")
+	p := l.open()
+	if err := p.Prepare(w, func(string) bool { return false }); err != nil {
+		t.Fatalf("no data path at all: %v", err)
+	}
+	nstest.Veth(t, "eth9", "far9")
+	p.Wish(w)
+	p.Reattach()
+	l.run(p, "the program is on both", func() bool { return slices.Equal(interfaces(p), []string{"eth0", "eth9"}) })
+}
+
+func TestOnlyTheLastWishCounts(t *testing.T) {
+	l := newLab(t)
+	p := l.begin(wishOf(self()))
+	for n := byte(2); n < 10; n++ {
+		p.Wish(wishOf(self(), other(n)))
+	}
+	l.run(p, "the last wish is carried out", func() bool { return flags(p, host(9)) == upRemote })
+	if got := p.Targets(); len(got) != 2 {
+		t.Errorf("targets %v, want two", got)
+	}
+}
+
+func TestReattach(t *testing.T) {
+	l := newLab(t)
+	w := wishOf(self(), other(2))
+	p := l.begin(w)
+	before := p.Attachments()[0].Index
+	nstest.Delete(t, "eth0")
+	p.Wish(w)
+	l.run(p, "the loss is noted", func() bool { return p.Failures()["eth0"] != "" })
+
+	nstest.Veth(t, "eth0", "far0")
+	index := nstest.Link(t, "eth0").Attrs().Index
+	if index == before {
+		t.Fatal("the new interface has the old one's number")
+	}
+	l.routes[host(2)] = index
+	p.Wish(w)
+	p.Reattach()
+	l.run(p, "the program is on the new interface", func() bool {
+		at := p.Attachments()
+		return len(at) == 1 && at[0].Index == index && flags(p, host(2)) == upRemote && p.Failures()["eth0"] == ""
+	})
+	if got := p.Targets()[place(p, host(2))].Ifindex; got != index {
+		t.Errorf("flows leave by interface %d, want %d", got, index)
+	}
+	if !strings.Contains(l.log.String(), "no data path") {
+		t.Errorf("the log says nothing of it:\n%s", l.log.String())
+	}
+}
+
+// Interfaces that are no longer wanted are left, and forgotten.
+func TestInterfacesGo(t *testing.T) {
+	l := newLab(t)
+	w := wishOf(self())
+	p := l.begin(w)
+	w.Interfaces = []string{"far0", "gone0"}
+	p.Wish(w)
+	l.run(p, "the program has moved", func() bool {
+		return slices.Equal(interfaces(p), []string{"far0"}) && p.Failures()["gone0"] != ""
+	})
+	w.Interfaces = []string{"far0"}
+	w.Targets = append(w.Targets, other(2))
+	p.Wish(w)
+	l.run(p, "the wish is carried out", func() bool { return flags(p, host(2)) == upRemote })
+	if got := p.Failures(); len(got) != 0 {
+		t.Errorf("failures of interfaces that nobody asks for: %v", got)
+	}
+}
+
+// What goes wrong is told once, not at every wish.
+func TestALastingFailureIsToldOnce(t *testing.T) {
+	l := newLab(t)
+	l.routes[host(3)] = 0
+	p := l.begin(wishOf(self()))
+	for n := byte(10); n < 15; n++ {
+		p.Wish(wishOf(self(), other(3), other(n)))
+		l.run(p, "the wish is carried out", func() bool { return flags(p, host(n)) == upRemote })
+	}
+	if n := strings.Count(l.log.String(), "behind a router"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+}
+
+// Idle flows are swept; a connection that is in use is not.
+func TestSweep(t *testing.T) {
+	l := newLab(t)
+	p := l.begin(wishOf(self()))
+	busy, idle, closing := flowTo(p, host(1), 1), flowTo(p, host(1), 2), flowTo(p, host(1), 3)
+	idle.Idle = idleEstablished + idleClosing
+	closing.Idle, closing.Closing = 2*idleClosing, true
+	must(t, p.PutFlows([]loader.Flow{busy, idle, closing}))
+	n, err := p.SweepIdle(idleEstablished, idleClosing, idleUDP)
+	if err != nil || n != 2 || flowsTo(t, p, busy.Place) != 1 {
+		t.Errorf("swept %d, %v; %d are left", n, err, flowsTo(t, p, busy.Place))
+	}
+}
