@@ -115,7 +115,7 @@ static __always_inline outcome handle_ipv4(const struct packet *p)
 	    reaches(p, f.l4, sizeof(struct udphdr))) {
 		kind = sbfd_port(p->ctl, f.l4);
 		if (kind)
-			return handle_sbfd4(p, ip, f.l4, size - sizeof(*ip), kind);
+			return handle_sbfd4(p, ip, f.l4, size > sizeof(*ip) ? size - sizeof(*ip) : 0, kind);
 	}
 	if (!maybe_vip(p->ctl, ip->daddr))
 		return pass(PASS_OTHER);

@@ -64,6 +64,10 @@ type Liveness struct {
 	// LongestMiss is the longest row of missed probes. While the session has never
 	// been down, it is how near that came.
 	LongestMiss int `json:"longest_miss"`
+	// MissRuns counts rows of misses that ended with an answer by their length: of one
+	// probe, of two, and so on; the last one counts all that were longer too. Rows at
+	// the end that never occurred are left out.
+	MissRuns []uint64 `json:"miss_runs"`
 	// Since is when State was entered.
 	Since time.Time `json:"since"`
 }

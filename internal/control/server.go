@@ -247,7 +247,12 @@ type errorBody struct {
 func withoutNulls(st Status) Status {
 	st.Targets = orEmpty(st.Targets)
 	st.Checks = orEmpty(st.Checks)
-	st.Liveness = orEmpty(st.Liveness)
+	sessions := make([]Liveness, len(st.Liveness))
+	for i, session := range st.Liveness {
+		session.MissRuns = orEmpty(session.MissRuns)
+		sessions[i] = session
+	}
+	st.Liveness = sessions
 	instances := make([]Instance, len(st.Instances))
 	for i, inst := range st.Instances {
 		inst.VIPs = orEmpty(inst.VIPs)

@@ -64,7 +64,7 @@ func TestStatusRoundTrip(t *testing.T) {
 		Checks: []control.Check{{Name: "haproxy", Up: true, Detail: "pid 7"}},
 		Liveness: []control.Liveness{{
 			Peer: "hab", Address: "10.224.147.167", State: "up", IntervalMS: 2, Multiplier: 3, RTTMicroseconds: 120.5,
-			Sent: 100, Answered: 98, Missed: 1, LongestMiss: 1, Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+			Sent: 100, Answered: 98, Missed: 1, LongestMiss: 1, MissRuns: []uint64{1}, Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		}},
 		Sync: control.Sync{State: "off"},
 		XDP: control.XDP{

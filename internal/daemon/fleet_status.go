@@ -100,6 +100,10 @@ func (a *fleetAdapters) fillLiveness(list []control.Liveness) {
 			s := p.Snapshot.Stats
 			list[i].Sent, list[i].Answered, list[i].Missed = s.Sent, s.Answered, s.Missed
 			list[i].LongestMiss = int(s.LongestRun)
+			list[i].MissRuns = append([]uint64{}, s.Runs[:]...)
+			for n := len(list[i].MissRuns); n > 0 && list[i].MissRuns[n-1] == 0; n-- {
+				list[i].MissRuns = list[i].MissRuns[:n-1]
+			}
 			list[i].RTTMicroseconds = float64(s.RTT.Last.Nanoseconds()) / 1000
 		}
 	}

@@ -2,8 +2,10 @@
 //
 //	bench takeover [-rounds N] [-faults LIST] [-systems LIST] [-out DIR] [-write-docs]
 //	bench scale [-rounds N] [-vips LIST] [-instances N] [-window T] [-out DIR] [-write-docs]
+//	bench xdp [-rounds N] [-packets N] [-many N] [-some N] [-out DIR] [-write-docs]
 //	bench path [-rounds N] [-ways LIST] [-window T] [-out DIR] [-write-docs]
 //	bench share [-rounds N] [-quota Q] [-window T] [-out DIR] [-write-docs]
+//	bench soak [-for T] [-interval T] [-multiplier N] [-out DIR] [-write-docs]
 //
 // It needs root, haproxy, nginx, ethtool, keepalived and nftables; test/setup.sh
 // installs them.
@@ -25,7 +27,7 @@ import (
 )
 
 // errUsage is returned after the usage has been printed.
-var errUsage = errors.New("usage: bench takeover|scale|path|share [flags]; -h lists them")
+var errUsage = errors.New("usage: bench takeover|scale|xdp|path|share|soak [flags]; -h lists them")
 
 func main() {
 	takeover.ClientMain()
@@ -62,6 +64,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 		return benchScale(ctx, opts, out)
+	case "xdp":
+		opts, err := parseXDP(args[1:])
+		if err != nil {
+			return err
+		}
+		return benchXDP(ctx, opts, out)
 	case "path":
 		opts, err := parsePath(args[1:])
 		if err != nil {
@@ -74,6 +82,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 		return benchShare(ctx, opts, out)
+	case "soak":
+		opts, err := parseSoak(args[1:])
+		if err != nil {
+			return err
+		}
+		return benchSoak(ctx, opts, out)
 	default:
 		return errUsage
 	}
