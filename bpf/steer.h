@@ -24,6 +24,7 @@
 #define TCP_ACK 0x10
 #define TCP_FLAGS 13 /* offset in the header */
 #define LISTENING 10 /* TCP_LISTEN */
+#define TIME_WAIT 6  /* TCP_TIME_WAIT */
 
 /* flow_packet is a packet to a VIP that may belong to a flow. */
 struct flow_packet {
@@ -99,6 +100,8 @@ static __always_inline enum knowledge known_here(const struct flow_packet *f, in
 		    !bpf_tcp_check_syncookie(sk, f->l3, f->ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr),
 					     f->l4, sizeof(struct tcphdr)))
 			k = KNOWN;
+	} else if (sk->state == TIME_WAIT) {
+		k = LISTENED; /* the ports' last connection: this may be another's next one */
 	}
 	bpf_sk_release(sk);
 	return k;

@@ -151,8 +151,10 @@ func native(ifindex int) (Native, error) {
 		return NativeUnknown, fmt.Errorf("find netlink family netdev: %w", err)
 	}
 	request := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_ACK)
-	request.AddData(&nl.Genlmsg{Command: netdevCmdDevGet, Version: uint8(family.Version)})
-	request.AddData(nl.NewRtAttr(netdevDevIfindex, nl.Uint32Attr(uint32(ifindex))))
+	// By hand: nl.Genlmsg sends two bytes of somebody else's memory as the reserved
+	// ones, which the kernel wants to be 0.
+	request.AddRawData([]byte{netdevCmdDevGet, uint8(family.Version), 0, 0})
+	request.RawData = append(request.RawData, nl.NewRtAttr(netdevDevIfindex, nl.Uint32Attr(uint32(ifindex))).Serialize()...)
 	answers, err := request.Execute(unix.NETLINK_GENERIC, 0)
 	if err != nil {
 		return NativeUnknown, fmt.Errorf("ask for the driver's XDP features: %w", err)
