@@ -174,8 +174,8 @@ func TestCommands(t *testing.T) {
 		check(t, json.Unmarshal([]byte(p.asks(t, p.a, 0, "status", "--json")), &st))
 		fields(t, st, "node", "instances", "targets", "liveness", "sync", "xdp")
 		instances, targets := objects(t, st["instances"]), objects(t, st["targets"])
-		if len(instances) != 1 || len(targets) != 1 {
-			t.Fatalf("%d instances and %d targets, want one each", len(instances), len(targets))
+		if len(instances) != 1 || len(targets) != 2 {
+			t.Fatalf("%d instances and %d targets, want 1 and 2", len(instances), len(targets))
 		}
 		fields(t, instances[0], "name", "vrid", "state", "priority", "effective_priority", "vips")
 		fields(t, targets[0], "node", "address", "state")

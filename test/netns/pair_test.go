@@ -90,6 +90,20 @@ func (p *pair) run(t *testing.T, conf body) {
 	p.settled(t, p.a)
 }
 
+// runInTurn is run for a pair whose second host would not give up what it has, should
+// it be the first to have it.
+func (p *pair) runInTurn(t *testing.T, conf body) {
+	t.Helper()
+	p.fresh(t, conf)
+	for _, h := range []*lab.Host{p.a, p.b} {
+		check(t, h.StartHAProxy(within(t)))
+	}
+	p.start(t, p.a)
+	p.inState(t, p.a, lab.StateActive)
+	p.start(t, p.b)
+	p.settled(t, p.a)
+}
+
 func (p *pair) start(t *testing.T, h *lab.Host) {
 	t.Helper()
 	check(t, p.sys.Start(within(t), h))
@@ -229,9 +243,19 @@ func (p *pair) serves(t *testing.T, addr netip.Addr) {
 // get fetches a page from inside a host, over a connection of its own.
 func get(t *testing.T, from *lab.Host, url string) (string, error) {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DialContext: from.Dial, DisableKeepAlives: true}}
-	request, err := http.NewRequestWithContext(within(t), http.MethodGet, url, nil)
-	check(t, err)
+	return fetch(within(t), from, url)
+}
+
+// fetch is get for goroutines that may outlast their test.
+func fetch(ctx context.Context, from *lab.Host, url string) (string, error) {
+	client := http.Client{
+		Transport: &http.Transport{DialContext: from.Dial, DisableKeepAlives: true},
+		Timeout:   patience,
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
 	answer, err := client.Do(request)
 	if err != nil {
 		return "", err

@@ -1,0 +1,401 @@
+package netns_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+
+	"hafast/internal/control"
+	"hafast/test/netns/lab"
+)
+
+// fewHeld is how many held connections of each haproxy a test looks after.
+const fewHeld = 4
+
+// dual is the configuration of a pair with a VIP of either family; more are keys of
+// the file, keys those of each instance.
+func dual(more, keys string) body {
+	return func(h *lab.Host) string {
+		return watching(h) + more + "instances:\n" + instance1(h, keys) + instance6(h, keys)
+	}
+}
+
+// instance6 is VI_6 with the IPv6 VIP.
+func instance6(h *lab.Host, more string) string {
+	return vi(h, "VI_6", 56, "50ms", []string{lab.VIP6.String()}, more)
+}
+
+// single is dual with the IPv4 VIP alone.
+func single(more, keys string) body {
+	return func(h *lab.Host) string { return watching(h) + more + "instances:\n" + instance1(h, keys) }
+}
+
+// seldom has a pair that runs single send its adverts a second apart from now on: what
+// then happens sooner than three of them take has not been waiting for adverts.
+func (p *pair) seldom(t *testing.T) {
+	t.Helper()
+	p.configure(func(h *lab.Host) string {
+		return watching(h) + "instances:\n" + vi(h, "VI_1", 51, "1s", []string{lab.VIP.String()}, "")
+	})
+	for _, h := range []*lab.Host{p.b, p.a} {
+		p.hangup(t, h, "")
+	}
+}
+
+// sharing waits until both hosts send new flows to both haproxies.
+func (p *pair) sharing(t *testing.T) {
+	t.Helper()
+	p.targets(t, p.a, lab.HTTPPort, lab.HostA, lab.HostB)
+	p.targets(t, p.b, lab.HTTPPort, lab.HostA, lab.HostB)
+}
+
+// targets waits until the host sends new flows of a TCP service of every VIP to
+// exactly these nodes. Without nodes the service is to be gone.
+func (p *pair) targets(t *testing.T, h *lab.Host, port uint16, nodes ...string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s to send port %d to %v", h.Name, port, nodes), func() bool {
+		found := false
+		for _, s := range p.status(t, h).XDP.Services {
+			if s.Port != port || s.Proto != "tcp" {
+				continue
+			}
+			if found = true; !slices.Equal(s.Targets, nodes) {
+				return false
+			}
+		}
+		return found == (len(nodes) > 0)
+	})
+}
+
+// targetState waits until the host has that opinion of a node's haproxy.
+func (p *pair) targetState(t *testing.T, h *lab.Host, node, state string) (found control.Target) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s to find the haproxy of %s %s", h.Name, node, state), func() bool {
+		for _, target := range p.status(t, h).Targets {
+			if target.Node == node && target.State == state {
+				found = target
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// live waits until the host's session with its peer is in that state.
+func (p *pair) live(t *testing.T, h *lab.Host, state string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("S-BFD of %s to be %s", h.Name, state), func() bool {
+		sessions := p.status(t, h).Liveness
+		return len(sessions) == 1 && sessions[0].State == state
+	})
+}
+
+// counter is how many packets of a host had this fate.
+func (p *pair) counter(t *testing.T, h *lab.Host, reason string) uint64 {
+	t.Helper()
+	n, there := p.status(t, h).XDP.Counters[reason]
+	if !there {
+		t.Fatalf("%s does not count %s", h.Name, reason)
+	}
+	return n
+}
+
+// transitions are the changes of an instance since seq, such as "active -> backup".
+func (p *pair) transitions(t *testing.T, h *lab.Host, instance string, seq uint64) (found []string) {
+	t.Helper()
+	for _, ev := range p.events(t, h, "transition", seq) {
+		if ev.Instance == instance {
+			found = append(found, ev.From+" -> "+ev.To)
+		}
+	}
+	return found
+}
+
+// stays checks that none of the host's instances has moved since seq.
+func (p *pair) stays(t *testing.T, h *lab.Host, seq uint64) {
+	t.Helper()
+	for _, ev := range p.events(t, h, "transition", seq) {
+		t.Errorf("%s: %s went from %s to %s: %s", h.Name, ev.Instance, ev.From, ev.To, ev.Cause)
+	}
+}
+
+// xdpProgram is the XDP program on the host's eth0; 0 if there is none.
+type xdpProgram struct {
+	id   uint32
+	mode uint32 // nl.XDP_ATTACHED_*
+}
+
+func programOn(t *testing.T, h *lab.Host) (found xdpProgram) {
+	t.Helper()
+	check(t, h.Do(func() error {
+		link, err := netlink.LinkByName(lab.Interface)
+		if err != nil {
+			return err
+		}
+		if xdp := link.Attrs().Xdp; xdp != nil && xdp.Attached {
+			found = xdpProgram{xdp.ProgId, xdp.AttachMode}
+		}
+		return nil
+	}))
+	return found
+}
+
+// driven checks that a program runs in the driver.
+func driven(t *testing.T, h *lab.Host) xdpProgram {
+	t.Helper()
+	found := programOn(t, h)
+	if found.id == 0 || found.mode != nl.XDP_ATTACHED_DRV {
+		t.Errorf("%s: eth0 has program %d in mode %d, want one in the driver", h.Name, found.id, found.mode)
+	}
+	return found
+}
+
+// pinned tells whether the host's daemon has left anything in its BPF directory.
+func (p *pair) pinned(t *testing.T, h *lab.Host) bool {
+	t.Helper()
+	_, err := os.Stat(p.sys.BPFDir(h))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+// silence waits until nobody has answered for addr for a while, by ARP or NDP.
+func (p *pair) silence(t *testing.T, addr netip.Addr) {
+	t.Helper()
+	eventually(t, "nobody to answer for "+addr.String(), func() bool {
+		macs, err := p.Client().Responders(t.Context(), addr, 250*time.Millisecond)
+		check(t, err)
+		return len(macs) == 0
+	})
+}
+
+// neverTwo watches who answers for addr until the returned function is called, and
+// finds fault when two hosts do. One question that both have answered is no proof: it
+// may have reached the one before a change and the other after it.
+func (p *pair) neverTwo(t *testing.T, addr netip.Addr) (end func()) {
+	t.Helper()
+	quit := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for twice := false; ; {
+			select {
+			case <-quit:
+				return
+			default:
+			}
+			macs, err := p.Client().Responders(t.Context(), addr, 10*time.Millisecond)
+			if err != nil || twice && len(macs) > 1 {
+				t.Errorf("%s is answered for by %v, %v", addr, macs, err)
+				return
+			}
+			twice = len(macs) > 1
+		}
+	})
+	end = sync.OnceFunc(func() { close(quit); wg.Wait() })
+	t.Cleanup(end)
+	return end
+}
+
+// held are connections that stay open, each through one of the haproxies.
+type held []net.Conn
+
+// errEcho is what a held connection ends with when something else comes back.
+var errEcho = errors.New("not what was sent")
+
+// hold opens a held connection through addr and tells whose haproxy has it.
+func (p *pair) hold(t *testing.T, addr netip.Addr) (net.Conn, *lab.Host) {
+	t.Helper()
+	return p.holdAt(t, netip.AddrPortFrom(addr, lab.HeldPort))
+}
+
+// holdAt is hold for another port.
+func (p *pair) holdAt(t *testing.T, target netip.AddrPort) (net.Conn, *lab.Host) {
+	t.Helper()
+	conn, err := p.Client().Dial(within(t), "tcp", target.String())
+	check(t, err)
+	// Its end leaves nothing behind.
+	check(t, conn.(*net.TCPConn).SetLinger(0))
+	t.Cleanup(func() { _ = conn.Close() })
+	check(t, echoes(conn))
+	by := p.ServedBy(conn.LocalAddr().(*net.TCPAddr).AddrPort())
+	if by == nil {
+		t.Fatal("nobody serves a connection that works")
+	}
+	return conn, by
+}
+
+// holdBoth opens held connections through addr until each haproxy has n, and returns
+// those of a and those of b.
+func (p *pair) holdBoth(t *testing.T, addr netip.Addr, n int) (ofA, ofB held) {
+	t.Helper()
+	const tries = 500
+	for range tries {
+		if len(ofA) >= n && len(ofB) >= n {
+			return ofA, ofB
+		}
+		if conn, by := p.hold(t, addr); by == p.a {
+			ofA = append(ofA, conn)
+		} else {
+			ofB = append(ofB, conn)
+		}
+	}
+	t.Fatalf("of %d connections %d are at %s and %d at %s", tries, len(ofA), p.a.Name, len(ofB), p.b.Name)
+	return nil, nil
+}
+
+// holdAll opens n held connections through addr, all of which the host is to serve.
+func (p *pair) holdAll(t *testing.T, addr netip.Addr, n int, at *lab.Host) (all held) {
+	t.Helper()
+	for range n {
+		conn, by := p.hold(t, addr)
+		if by != at {
+			t.Errorf("%s serves a new connection, want %s", by.Name, at.Name)
+		}
+		all = append(all, conn)
+	}
+	return all
+}
+
+// echoes sends a byte over a held connection and awaits it back.
+func echoes(conn net.Conn) error {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte{'x'}); err != nil {
+		return err
+	}
+	buf := make([]byte, 1)
+	if _, err := io.ReadFull(conn, buf); err != nil {
+		return err
+	}
+	if buf[0] != 'x' {
+		return errEcho
+	}
+	return nil
+}
+
+// live checks that every one of the connections works.
+func (c held) live(t *testing.T, whose string) {
+	t.Helper()
+	for i, conn := range c {
+		if err := echoes(conn); err != nil {
+			t.Errorf("held connection %d of %d of %s, from %s: %v", i+1, len(c), whose, conn.LocalAddr(), err)
+		}
+	}
+}
+
+// broken checks that every one of the connections ends at the latest upon its next
+// packet, without a timeout.
+func (c held) broken(t *testing.T, whose string) {
+	t.Helper()
+	for _, conn := range c {
+		switch err := echoes(conn); {
+		case err == nil:
+			t.Errorf("a held connection of %s goes on", whose)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			t.Errorf("a held connection of %s is left hanging", whose)
+		}
+	}
+}
+
+func (c held) close() {
+	for _, conn := range c {
+		_ = conn.Close()
+	}
+}
+
+// traffic asks for the page over fresh connections until it is ended.
+type traffic struct {
+	quit chan struct{}
+	wg   sync.WaitGroup
+
+	mu       sync.Mutex
+	asked    int
+	longest  time.Duration
+	failures []string
+}
+
+// trafficInterval is short enough for every fault to hit some requests.
+const trafficInterval = 5 * time.Millisecond
+
+// traffic starts asking; who calls it also ends it.
+func (p *pair) traffic(t *testing.T, addr netip.Addr) *traffic {
+	t.Helper()
+	tr := &traffic{quit: make(chan struct{})}
+	url := fmt.Sprintf("http://%s/", netip.AddrPortFrom(addr, lab.HTTPPort))
+	tr.wg.Go(func() {
+		tick := time.NewTicker(trafficInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tr.quit:
+				return
+			case <-tick.C:
+				tr.wg.Go(func() { tr.ask(t, p.Client(), url) })
+			}
+		}
+	})
+	t.Cleanup(tr.stop)
+	tr.await(t, 20)
+	return tr
+}
+
+func (tr *traffic) ask(t *testing.T, from *lab.Host, url string) {
+	start := time.Now()
+	text, err := fetch(t.Context(), from, url)
+	took := time.Since(start)
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.asked++
+	tr.longest = max(tr.longest, took)
+	if err != nil || text != lab.PageText {
+		tr.failures = append(tr.failures, fmt.Sprintf("at %s after %v: %q, %v", start.Format("15:04:05.000"), took, text, err))
+	}
+}
+
+// await waits for so many more answers.
+func (tr *traffic) await(t *testing.T, n int) {
+	t.Helper()
+	before := tr.count()
+	eventually(t, "requests to be answered", func() bool { return tr.count() >= before+n })
+}
+
+func (tr *traffic) count() int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.asked
+}
+
+func (tr *traffic) stop() {
+	select {
+	case <-tr.quit:
+	default:
+		close(tr.quit)
+	}
+	tr.wg.Wait()
+}
+
+// unharmed lets the traffic go on a little, ends it, and checks that not one request
+// has failed. What was slow because a packet was lost has not failed.
+func (tr *traffic) unharmed(t *testing.T) {
+	t.Helper()
+	tr.await(t, 20)
+	tr.stop()
+	t.Logf("%d requests, the longest took %v", tr.asked, tr.longest.Round(time.Millisecond))
+	if n := len(tr.failures); n > 0 {
+		t.Errorf("%d of %d requests failed:\n%s", n, tr.asked, strings.Join(tr.failures[:min(n, 10)], "\n"))
+	}
+}
