@@ -324,7 +324,7 @@ func steerTo(t testing.TB, d *DataPath, place int) {
 	must(d.SetVIPs([]VIP{{Addr: vip}}))
 	must(d.SetTarget(Target{
 		Place: place, Addr: netip.MustParseAddr("192.0.2.102"), Ifindex: 1, // what a test-run comes in by
-		MAC: [6]byte{2, 0, 0, 0, 1, byte(place)}, Source: [6]byte{2, 0, 0, 0, 2, 0}, Flags: TargetNew | TargetOld,
+		MAC: [6]byte{2, 0, 0, 0, 1, byte(place)}, Source: [6]byte{2, 0, 0, 0, 0, 1}, Flags: TargetNew | TargetOld, // whom the frames are for
 	}))
 	must(d.Publish(Steering{
 		Services: []Service{{VIP: vip, Port: 53, Proto: UDP}, {VIP: vip, Port: 80, Proto: TCP}},

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -28,7 +27,6 @@ type DataPath struct {
 	links      map[int]*attached
 	migrations []*migration
 	scratch    *packer
-	swapped    time.Time // when the banks of steering were swapped
 	notes      []string
 	closed     bool
 }
@@ -49,7 +47,7 @@ func Open(opts Options) (_ *DataPath, err error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("raise the limit of locked memory (Linux before 5.11 needs that for BPF): %w", err)
 	}
-	d := &DataPath{links: make(map[int]*attached), scratch: new(packer), swapped: time.Now()}
+	d := &DataPath{links: make(map[int]*attached), scratch: new(packer)}
 	defer func() {
 		if err != nil {
 			_ = d.Close()

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
-	"time"
 	"unsafe"
 )
 
@@ -40,10 +39,6 @@ func (s Service) String() string {
 	return proto + " " + netip.AddrPortFrom(s.VIP, s.Port).String()
 }
 
-// settled is how long after a swap no packet can still be reading the former bank,
-// with a wide margin; before that Publish waits for a grace period.
-const settled = 250 * time.Millisecond
-
 // Publish makes the steering the one in force, at one moment for all packets: it is
 // written to the bank that is not in force, and then the banks are swapped. What is
 // in force already is not published again. If anything is wrong, nothing changes.
@@ -52,8 +47,7 @@ const settled = 250 * time.Millisecond
 // program asks it who had the flow before. It may then read a bank that is being
 // written, which at worst gives it a wrong hint.
 //
-// Publish takes some 0.3 ms, and a grace period more if the last swap has been less
-// than 250 ms ago.
+// The swap takes some 0.3 ms; Publish returns a grace period later.
 func (d *DataPath) Publish(s Steering) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -69,13 +63,11 @@ func (d *DataPath) Publish(s Steering) error {
 	if same {
 		return nil
 	}
-	if time.Since(d.swapped) < settled {
-		grace()
-	}
 	bank ^= 1
 	d.steering.use(int(bank), func(idle *bpfSteering) { copy(steeringBytes(idle), steeringBytes(&next.bank)) })
 	d.control.use(0, func(c *bpfControl) { atomic.StoreUint32(&c.Bank, bank) })
-	d.swapped = time.Now()
+	// Packets under way may read the former bank, which the next Publish writes.
+	grace()
 	return nil
 }
 

@@ -2,7 +2,6 @@ package netns_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"hafast/internal/control"
 	"hafast/test/netns/lab"
@@ -291,16 +288,6 @@ func TestDeadTargets(t *testing.T) {
 		p.holdAll(t, lab.VIP, fewHeld, p.b)
 		served(t, 20)
 	})
-}
-
-// reset checks that every one of the connections is reset upon its next packet.
-func (c held) reset(t *testing.T, whose string) {
-	t.Helper()
-	for _, conn := range c {
-		if err := echoes(conn); !errors.Is(err, unix.ECONNRESET) {
-			t.Errorf("a held connection of %s ends with %v, want a reset", whose, err)
-		}
-	}
 }
 
 // TestDataPathContract checks what users and scripts rely on in what the client
