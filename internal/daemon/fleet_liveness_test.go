@@ -221,6 +221,20 @@ func TestSecondLook(t *testing.T) {
 	})
 }
 
+// A host that is only starting is out of service too: that nobody is Active yet is no
+// reason to skip the start-up wait.
+func TestPeerThatStartsPromotesNobody(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.fleet[0], w.fleet[1]
+		b.haproxy(true, "pid 1")
+		b.liveWith(a.addr, liveness.Unknown, liveness.AdminDown, liveness.Evidence{})
+		pass(2 * leaseEvery)
+		if b.state("VI_1") != vrrp.Backup {
+			t.Errorf("b is %s while a starts, want backup", b.state("VI_1"))
+		}
+	})
+}
+
 // An Active whose only peer dies on a quiet network, with a witness that takes its
 // time, is to stay: there is nobody to give the VIP to.
 func TestActiveOutlivesItsPeerInSilence(t *testing.T) {

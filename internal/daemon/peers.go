@@ -46,7 +46,7 @@ func (l *loop) livenessChanged(now time.Time, ev liveness.Event) {
 	case ev.To == liveness.Down && trusted, ev.To == liveness.AdminDown:
 		l.feelAgain(now)
 		l.distrust(p, ev.To == liveness.Down)
-		l.activeLost(now, p)
+		l.activeLost(now, p, ev.To == liveness.Down)
 	case ev.To == liveness.Down:
 		l.goNumb(now)
 	default:
@@ -96,12 +96,14 @@ func (l *loop) distrust(p *peer, on bool) {
 	}
 }
 
-// activeLost tells the instances whose Active was on the peer.
-func (l *loop) activeLost(now time.Time, p *peer) {
+// activeLost tells the instances whose Active was on the peer. If nobody is known to be
+// Active, the last other host that has died may have been: not one that is out of
+// service, which may be starting at this very moment.
+func (l *loop) activeLost(now time.Time, p *peer, dead bool) {
 	alone := l.fleet.alone(p)
 	for _, in := range l.instances {
 		machine := l.router.Machine(in.Name)
-		if machine.State() == vrrp.Backup && (p.has(machine.ActiveAddr()) || alone && !machine.ActiveAddr().IsValid()) {
+		if machine.State() == vrrp.Backup && (p.has(machine.ActiveAddr()) || dead && alone && !machine.ActiveAddr().IsValid()) {
 			l.perform(now, l.router.Step(now, in.Name, vrrp.ActiveLost{Alone: alone}))
 		}
 	}
@@ -152,7 +154,7 @@ func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
 	switch {
 	case p.leaving() && !before.leaving():
 		l.fleet.prober.Suspend(session)
-		l.activeLost(now, p)
+		l.activeLost(now, p, false)
 	case !p.leaving() && before.leaving():
 		l.fleet.prober.Resume(session)
 	}
