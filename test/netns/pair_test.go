@@ -69,8 +69,19 @@ func (p *pair) fresh(t *testing.T, conf body) {
 
 // configure changes what the daemons are started with.
 func (p *pair) configure(conf body) {
-	p.sys.Config = func(h *lab.Host) string { return p.head(h) + conf(h) }
+	p.sys.Config = func(h *lab.Host) string {
+		text := conf(h)
+		if !strings.Contains(text, "liveness:") {
+			text = patientLiveness + text
+		}
+		return p.head(h) + text
+	}
 }
+
+// patientLiveness, 50 ms, outlasts a stolen processor, which would move a VIP in the
+// middle of a test about something else. How quick the default is, package takeover
+// measures.
+const patientLiveness = "liveness: {multiplier: 25}\n"
 
 // head is the part of a configuration that differs from host to host.
 func (p *pair) head(h *lab.Host) string {
