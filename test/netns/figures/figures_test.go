@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -67,6 +68,18 @@ func TestJSONRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, *got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	m := Machine{System: "Debian", Kernel: "6.1", CPUs: 2, CPU: "Z80", MemoryMB: 1024, Go: "go1", Versions: []string{"a 1", "b 2"}}
+	want := `
+Measured 2026-01-02 on Debian, Linux 6.1, 2 x Z80, 1 GiB; go1; a 1, b 2.
+
+To reproduce: ` + "`make it`\n"
+	got := Origin(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), m, "make it")
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 )
 
 // ErrNoMarkers is returned for a document without a place for the section.
@@ -13,6 +14,12 @@ var ErrNoMarkers = errors.New("no markers for the section")
 // markers are the lines that the section of that name stands between.
 func markers(name string) (begin, end string) {
 	return "<!-- " + name + ":begin -->", "<!-- " + name + ":end -->"
+}
+
+// Origin is the last paragraph of a section: when and where it was measured, and by
+// which command it is measured again.
+func Origin(date time.Time, m Machine, command string) string {
+	return fmt.Sprintf("\nMeasured %s on %s.\n\nTo reproduce: `%s`\n", date.Format(time.DateOnly), m, command)
 }
 
 // WriteSection replaces what stands between the markers of that name in the

@@ -208,8 +208,7 @@ func (r *Report) section() (string, error) {
 	if err := r.CostTable().WriteMarkdown(&b); err != nil {
 		return "", err
 	}
-	fmt.Fprintf(&b, "\nMeasured %s on %s.\n", r.Date.Format("2006-01-02"), r.Machine)
-	fmt.Fprintf(&b, "\nTo reproduce: `%s`\n", r.Command)
+	b.WriteString(figures.Origin(r.Date, r.Machine, r.Command))
 	return b.String(), nil
 }
 

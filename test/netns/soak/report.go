@@ -9,7 +9,7 @@ import (
 	"hafast/test/netns/figures"
 )
 
-// Report is a run.
+// Report is a whole measurement, as it is kept in JSON.
 type Report struct {
 	Date    time.Time       `json:"date"`
 	Command string          `json:"command"`
@@ -36,21 +36,31 @@ func (r *Report) table() figures.Table {
 	return t
 }
 
-// WriteText writes the report for a terminal.
+// WriteText writes the table for a terminal.
 func (r *Report) WriteText(w io.Writer) error { return r.table().WriteText(w) }
 
-// Markdown is the section of the document.
-func (r *Report) Markdown() (string, error) {
+// WriteDocs replaces the report's section in the Markdown file at path.
+func (r *Report) WriteDocs(path string) error {
+	section, err := r.section()
+	if err != nil {
+		return err
+	}
+	return figures.WriteSection(path, "soak", section)
+}
+
+func (r *Report) section() (string, error) {
 	var b strings.Builder
 	interval, multiplier := 0.0, 0
 	if len(r.Results) > 0 {
 		interval, multiplier = r.Results[0].Liveness.IntervalMS, r.Results[0].Liveness.Multiplier
 	}
-	fmt.Fprintf(&b, "## A long time on a busy machine\n\nA pair that probes each other every %g ms and takes %d unanswered probes in a row for death stood for %v, while another process kept each processor busy. A row of unanswered probes that reaches %d is a false alarm.\n\n",
-		interval, multiplier, time.Duration(r.ForS*float64(time.Second)), multiplier)
+	fmt.Fprintf(&b, "## A long time on a busy machine\n\n")
+	fmt.Fprintf(&b, "A pair that probes each other every %g ms and takes %d unanswered probes in a row for death stood "+
+		"for %v, while another process kept each processor busy. A row of unanswered probes that reaches %d is a false "+
+		"alarm.\n\n", interval, multiplier, time.Duration(r.ForS*float64(time.Second)), multiplier)
 	if err := r.table().WriteMarkdown(&b); err != nil {
 		return "", err
 	}
-	fmt.Fprintf(&b, "\nMeasured %s on %s.\n\nTo reproduce: `%s`\n", r.Date.Format(time.DateOnly), r.Machine, r.Command)
+	b.WriteString(figures.Origin(r.Date, r.Machine, r.Command))
 	return b.String(), nil
 }

@@ -38,7 +38,6 @@ func (r *Report) section(picture string) (string, error) {
 	if picture != "" {
 		fmt.Fprintf(&b, "\n![Outages by fault and system](%s)\n", picture)
 	}
-	fmt.Fprintf(&b, "\nMeasured %s on %s.\n", r.Date.Format("2006-01-02"), r.Machine)
-	fmt.Fprintf(&b, "\nTo reproduce: `%s`\n", r.Command)
+	b.WriteString(figures.Origin(r.Date, r.Machine, r.Command))
 	return b.String(), nil
 }

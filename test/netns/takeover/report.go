@@ -1,6 +1,7 @@
 package takeover
 
 import (
+	"io"
 	"slices"
 	"time"
 
@@ -17,6 +18,9 @@ type Report struct {
 	// Errors are the cases that could not be measured.
 	Errors []string `json:"errors,omitempty"`
 }
+
+// WriteText writes the table for a terminal.
+func (r *Report) WriteText(w io.Writer) error { return NewTable(Rows(r.Results)).WriteText(w) }
 
 // Row sums up the rounds of one fault and system.
 type Row struct {

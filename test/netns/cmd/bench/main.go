@@ -1,11 +1,14 @@
 // Bench measures hafast beside what people run today, in network namespaces.
 //
-//	bench takeover [-rounds N] [-faults LIST] [-systems LIST] [-out DIR] [-write-docs]
-//	bench scale [-rounds N] [-vips LIST] [-instances N] [-window T] [-out DIR] [-write-docs]
-//	bench xdp [-rounds N] [-packets N] [-many N] [-some N] [-out DIR] [-write-docs]
-//	bench path [-rounds N] [-ways LIST] [-window T] [-out DIR] [-write-docs]
-//	bench share [-rounds N] [-quota Q] [-window T] [-out DIR] [-write-docs]
-//	bench soak [-for T] [-interval T] [-multiplier N] [-out DIR] [-write-docs]
+//	bench takeover [-rounds N] [-faults LIST] [-systems LIST] [OUTPUT]
+//	bench scale [-rounds N] [-vips LIST] [-instances N] [-window T] [OUTPUT]
+//	bench xdp [-rounds N] [-packets N] [-many N] [-some N] [OUTPUT]
+//	bench path [-rounds N] [-ways LIST] [-window T] [OUTPUT]
+//	bench share [-rounds N] [-quota Q] [-window T] [OUTPUT]
+//	bench soak [-for T] [-interval T] [-multiplier N] [OUTPUT]
+//
+// OUTPUT is [-out DIR] [-write-docs] [-docs FILE] [-from FILE]. With -from it measures
+// nothing, and publishes the report of an earlier run.
 //
 // It needs root, haproxy, nginx, ethtool, keepalived and nftables; test/setup.sh
 // installs them.
@@ -26,7 +29,7 @@ import (
 	"hafast/test/netns/takeover"
 )
 
-// errUsage is returned after the usage has been printed.
+// errUsage is returned for a command line that cannot be understood.
 var errUsage = errors.New("usage: bench takeover|scale|xdp|path|share|soak [flags]; -h lists them")
 
 func main() {
@@ -51,44 +54,31 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
 		return errUsage
 	}
-	switch args[0] {
+	switch name, args := args[0], args[1:]; name {
 	case "takeover":
-		opts, err := parseTakeover(args[1:])
-		if err != nil {
-			return err
-		}
-		return benchTakeover(ctx, opts, out)
+		return bench(ctx, args, out, parseTakeover, benchTakeover)
 	case "scale":
-		opts, err := parseScale(args[1:])
-		if err != nil {
-			return err
-		}
-		return benchScale(ctx, opts, out)
+		return bench(ctx, args, out, parseScale, benchScale)
 	case "xdp":
-		opts, err := parseXDP(args[1:])
-		if err != nil {
-			return err
-		}
-		return benchXDP(ctx, opts, out)
+		return bench(ctx, args, out, parseXDP, benchXDP)
 	case "path":
-		opts, err := parsePath(args[1:])
-		if err != nil {
-			return err
-		}
-		return benchPath(ctx, opts, out)
+		return bench(ctx, args, out, parsePath, benchPath)
 	case "share":
-		opts, err := parseShare(args[1:])
-		if err != nil {
-			return err
-		}
-		return benchShare(ctx, opts, out)
+		return bench(ctx, args, out, parseShare, benchShare)
 	case "soak":
-		opts, err := parseSoak(args[1:])
-		if err != nil {
-			return err
-		}
-		return benchSoak(ctx, opts, out)
+		return bench(ctx, args, out, parseSoak, benchSoak)
 	default:
 		return errUsage
 	}
+}
+
+// bench does what a subcommand's command line asks for.
+func bench[O any](ctx context.Context, args []string, out io.Writer,
+	parse func([]string) (O, error), do func(context.Context, O, io.Writer) error,
+) error {
+	opts, err := parse(args)
+	if err != nil {
+		return err
+	}
+	return do(ctx, opts, out)
 }

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -18,35 +15,26 @@ import (
 
 // scaleOptions are what the command line asks for.
 type scaleOptions struct {
+	*output
 	rounds int
 	// vips are the sizes of the instance that is promoted; none to leave that out.
 	vips []int
 	// instances is how many there are at the most; 0 to leave the costs out.
 	instances int
 	window    time.Duration
-	out       string
-	writeDocs bool
-	docs      string
-	// from is a report of an earlier run to write out again instead of measuring.
-	from    string
-	command string
 }
 
 func parseScale(args []string) (scaleOptions, error) {
-	opts := scaleOptions{command: "make bench-scale"}
-	fs := flag.NewFlagSet("bench scale", flag.ContinueOnError)
+	fs, o := newOutput("scale")
+	opts := scaleOptions{output: o}
 	fs.IntVar(&opts.rounds, "rounds", 5, "rounds of promotions; each measures every size with every system")
 	vips := fs.String("vips", "1,10,100,1000", "numbers of VIPs in the instance that is promoted; empty for none")
 	fs.IntVar(&opts.instances, "instances", 255, "how many instances the larger cost is measured with; 0 for no costs")
 	fs.DurationVar(&opts.window, "window", 20*time.Second, "how long costs are measured")
-	fs.StringVar(&opts.out, "out", "bench/out", "directory for scale.json")
-	fs.BoolVar(&opts.writeDocs, "write-docs", false, "update the section in the document")
-	fs.StringVar(&opts.docs, "docs", "docs/BENCHMARKS.md", "the document that -write-docs updates")
-	fs.StringVar(&opts.from, "from", "", "write tables and document from this scale.json; measure nothing")
-	if err := fs.Parse(args); err != nil {
+	if err := o.parse(fs, args); err != nil {
 		return opts, err
 	}
-	if fs.NArg() > 0 || opts.rounds < 1 || opts.window < time.Second || opts.instances < 0 || opts.instances > 255 {
+	if opts.rounds < 1 || opts.window < time.Second || opts.instances < 0 || opts.instances > 255 {
 		return opts, errUsage
 	}
 	for text := range strings.SplitSeq(*vips, ",") {
@@ -59,28 +47,21 @@ func parseScale(args []string) (scaleOptions, error) {
 		}
 		opts.vips = append(opts.vips, n)
 	}
-	// What was left out or done otherwise is not what the make target does.
-	fs.Visit(func(f *flag.Flag) {
-		switch f.Name {
-		case "vips", "instances", "window", "rounds":
-			opts.command = "go run ./test/netns/cmd/bench scale " + strings.Join(args, " ")
-		}
-	})
 	return opts, nil
 }
 
-// benchScale measures and reports; like benchTakeover, whole runs only.
+// benchScale measures and reports.
 func benchScale(ctx context.Context, opts scaleOptions, out io.Writer) error {
-	if opts.from != "" {
-		report, err := figures.ReadJSON[scale.Report](opts.from)
-		if err != nil {
-			return err
-		}
-		return publishScale(report, opts, out)
-	}
+	return deliver(opts.output,
+		func() (*scale.Report, error) { return measureScale(ctx, opts, out) },
+		func(r *scale.Report) error { return opts.publish(r, out) })
+}
+
+// measureScale makes the report, the systems in turn.
+func measureScale(ctx context.Context, opts scaleOptions, out io.Writer) (*scale.Report, error) {
 	systems, err := scale.Contestants()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	report := &scale.Report{
 		Date:    time.Now(),
@@ -89,81 +70,70 @@ func benchScale(ctx context.Context, opts scaleOptions, out io.Writer) error {
 		Machine: figures.ThisMachine(ctx, systems),
 	}
 	report.Machine.Announce(out)
-	if err := measureScale(ctx, opts, systems, report, out); err != nil {
-		return err
+	err = inLab(ctx, func(l *lab.Lab) error {
+		s := scaling{opts: opts, runner: scale.Runner{Lab: l}, systems: systems, report: report, out: out}
+		if err := s.promotions(ctx); err != nil || opts.instances == 0 {
+			return err
+		}
+		return s.costs(ctx)
+	})
+	if err != nil {
+		return nil, err
 	}
-	if err := figures.WriteJSON(filepath.Join(opts.out, "scale.json"), report); err != nil {
-		return err
-	}
-	if err := publishScale(report, opts, out); err != nil {
-		return err
-	}
-	if len(report.Errors) > 0 {
-		return fmt.Errorf("%d cases could not be measured: %s", len(report.Errors), strings.Join(report.Errors, "; "))
-	}
-	return nil
+	return report, couldNot(report.Errors)
 }
 
-// measureScale fills the report, the systems in turn.
-func measureScale(ctx context.Context, opts scaleOptions, systems []scale.Contestant, report *scale.Report, out io.Writer) (err error) {
-	l, err := lab.New(ctx, lab.Options{})
-	if err != nil {
-		return fmt.Errorf("build the lab: %w", err)
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	runner := scale.Runner{Lab: l}
-	note := func(err error) bool {
-		if err != nil {
-			fmt.Fprintln(out, "error:", err)
-			report.Errors = append(report.Errors, err.Error())
-		}
-		return err == nil
-	}
-	for round := 1; round <= opts.rounds; round++ {
-		for _, vips := range opts.vips {
-			for _, system := range systems {
-				p, err := runner.Promotion(ctx, system, vips)
+// scaling is a measurement in progress.
+type scaling struct {
+	opts    scaleOptions
+	runner  scale.Runner
+	systems []scale.Contestant
+	report  *scale.Report
+	out     io.Writer
+}
+
+// promotions measures every size with every system; only an interruption is an error.
+func (s *scaling) promotions(ctx context.Context) error {
+	for round := 1; round <= s.opts.rounds; round++ {
+		for _, vips := range s.opts.vips {
+			for _, system := range s.systems {
+				p, err := s.runner.Promotion(ctx, system, vips)
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
 				p.Round = round
-				if note(err) {
-					fmt.Fprintf(out, "round %-2d  %4d VIPs  %-17s  %s\n", round, vips, system.Name(), p)
-					report.Promotions = append(report.Promotions, p)
+				if s.succeeded(err) {
+					fmt.Fprintf(s.out, "round %-2d  %4d VIPs  %-17s  %s\n", round, vips, system.Name(), p)
+					s.report.Promotions = append(s.report.Promotions, p)
 				}
-			}
-		}
-	}
-	if opts.instances == 0 {
-		return nil
-	}
-	for _, plan := range []scale.Plan{scale.OneInstance(1, time.Second), scale.ManyInstances(opts.instances, 100*time.Millisecond)} {
-		for _, system := range systems {
-			cost, err := runner.Cost(ctx, system, plan, opts.window)
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if note(err) {
-				fmt.Fprintf(out, "%4d instances, adverts every %s  %-17s  %s\n", len(plan.Instances), plan.Interval, system.Name(), cost)
-				report.Costs = append(report.Costs, cost)
 			}
 		}
 	}
 	return nil
 }
 
-// publishScale shows the tables and writes the document.
-func publishScale(report *scale.Report, opts scaleOptions, out io.Writer) error {
-	fmt.Fprintln(out)
-	if err := report.WriteText(out); err != nil {
-		return err
+// costs measures what one instance and many cost; only an interruption is an error.
+func (s *scaling) costs(ctx context.Context) error {
+	for _, plan := range []scale.Plan{scale.OneInstance(1, time.Second), scale.ManyInstances(s.opts.instances, 100*time.Millisecond)} {
+		for _, system := range s.systems {
+			cost, err := s.runner.Cost(ctx, system, plan, s.opts.window)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if s.succeeded(err) {
+				fmt.Fprintf(s.out, "%4d instances, adverts every %s  %-17s  %s\n", len(plan.Instances), plan.Interval, system.Name(), cost)
+				s.report.Costs = append(s.report.Costs, cost)
+			}
+		}
 	}
-	if !opts.writeDocs {
-		return nil
-	}
-	if err := report.WriteDocs(opts.docs); err != nil {
-		return err
-	}
-	fmt.Fprintln(out, "updated:", opts.docs)
 	return nil
+}
+
+// succeeded notes a case that could not be measured.
+func (s *scaling) succeeded(err error) bool {
+	if err != nil {
+		fmt.Fprintln(s.out, "error:", err)
+		s.report.Errors = append(s.report.Errors, err.Error())
+	}
+	return err == nil
 }

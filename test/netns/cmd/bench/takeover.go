@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -15,18 +13,16 @@ import (
 	"hafast/test/netns/takeover"
 )
 
+// pictureName is the file that the outages are drawn in.
+const pictureName = "takeover.svg"
+
 // takeoverOptions are what the command line asks for.
 type takeoverOptions struct {
-	rounds    int
-	faults    []takeover.Fault
-	systems   []lab.System
-	out       string
-	writeDocs bool
-	docs      string
-	// from is a report of an earlier run to write out again instead of measuring.
-	from string
-	// command is the command line that does the same again.
-	command string
+	*output
+	rounds int
+	faults []takeover.Fault
+	// systems are none where nothing is measured.
+	systems []lab.System
 }
 
 func parseTakeover(args []string) (takeoverOptions, error) {
@@ -34,19 +30,17 @@ func parseTakeover(args []string) (takeoverOptions, error) {
 	for _, f := range takeover.Faults() {
 		names = append(names, string(f))
 	}
-	opts := takeoverOptions{command: strings.TrimSpace("go run ./test/netns/cmd/bench takeover " + strings.Join(args, " "))}
-	fs := flag.NewFlagSet("bench takeover", flag.ContinueOnError)
+	fs, o := newOutput("takeover")
+	fs.Lookup("out").Usage += " and " + pictureName
+	fs.Lookup("write-docs").Usage = "update the section and the picture in the document"
+	opts := takeoverOptions{output: o}
 	fs.IntVar(&opts.rounds, "rounds", 10, "rounds; each measures every fault with every system")
 	faults := fs.String("faults", strings.Join(names, ","), "faults to measure")
 	systems := fs.String("systems", strings.Join(lab.SystemNames(), ","), "systems to measure, in turn; there are also "+strings.Join(lab.VariantNames(), ", "))
-	fs.StringVar(&opts.out, "out", "bench/out", "directory for takeover.json and takeover.svg")
-	fs.BoolVar(&opts.writeDocs, "write-docs", false, "update the section and the picture in the document")
-	fs.StringVar(&opts.docs, "docs", "docs/BENCHMARKS.md", "the document that -write-docs updates")
-	fs.StringVar(&opts.from, "from", "", "write table, picture and document from this takeover.json; measure nothing")
-	if err := fs.Parse(args); err != nil {
+	if err := o.parse(fs, args); err != nil {
 		return opts, err
 	}
-	if fs.NArg() > 0 || opts.rounds < 1 {
+	if opts.rounds < 1 {
 		return opts, errUsage
 	}
 	for name := range strings.SplitSeq(*faults, ",") {
@@ -69,16 +63,16 @@ func parseTakeover(args []string) (takeoverOptions, error) {
 	return opts, nil
 }
 
-// benchTakeover measures and reports. An interrupted run reports nothing, so
-// that half a run is never taken for a whole one.
+// benchTakeover measures and reports.
 func benchTakeover(ctx context.Context, opts takeoverOptions, out io.Writer) error {
-	if opts.from != "" {
-		report, err := figures.ReadJSON[takeover.Report](opts.from)
-		if err != nil {
-			return err
-		}
-		return publish(report, opts, out)
-	}
+	return deliver(opts.output,
+		func() (*takeover.Report, error) { return measureTakeover(ctx, opts, out) },
+		func(r *takeover.Report) error { return opts.publish(illustrated{r, opts.dir, out}, out) })
+}
+
+// measureTakeover makes the report: the systems in turn, so that whatever else
+// the machine does meets them all alike.
+func measureTakeover(ctx context.Context, opts takeoverOptions, out io.Writer) (*takeover.Report, error) {
 	report := &takeover.Report{
 		Date:    time.Now(),
 		Command: opts.command,
@@ -86,75 +80,64 @@ func benchTakeover(ctx context.Context, opts takeoverOptions, out io.Writer) err
 		Machine: figures.ThisMachine(ctx, opts.systems),
 	}
 	report.Machine.Announce(out)
-	if err := measureAll(ctx, opts, report, out); err != nil {
-		return err
-	}
-	if err := figures.WriteJSON(filepath.Join(opts.out, "takeover.json"), report); err != nil {
-		return err
-	}
-	if err := publish(report, opts, out); err != nil {
-		return err
-	}
-	if len(report.Errors) > 0 {
-		return fmt.Errorf("%d cases could not be measured: %s", len(report.Errors), strings.Join(report.Errors, "; "))
-	}
-	return nil
-}
-
-// measureAll fills the report: the systems in turn, so that whatever else
-// the machine does meets them all alike.
-func measureAll(ctx context.Context, opts takeoverOptions, report *takeover.Report, out io.Writer) (err error) {
-	l, err := lab.New(ctx, lab.Options{})
-	if err != nil {
-		return fmt.Errorf("build the lab: %w", err)
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-
-	runner := takeover.Runner{Lab: l}
-	progress := newProgress(out, opts)
-	for round := 1; round <= opts.rounds; round++ {
-		for _, fault := range opts.faults {
-			for _, system := range opts.systems {
-				result, err := runner.Run(ctx, system, fault)
-				if ctx.Err() != nil {
-					return context.Cause(ctx)
+	err := inLab(ctx, func(l *lab.Lab) error {
+		runner := takeover.Runner{Lab: l}
+		progress := newProgress(out, opts)
+		for round := 1; round <= opts.rounds; round++ {
+			for _, fault := range opts.faults {
+				for _, system := range opts.systems {
+					result, err := runner.Run(ctx, system, fault)
+					if ctx.Err() != nil {
+						return context.Cause(ctx)
+					}
+					result.Round = round
+					progress.report(result, err)
+					if err != nil {
+						report.Errors = append(report.Errors, fmt.Sprintf("round %d: %v", round, err))
+						continue
+					}
+					report.Results = append(report.Results, result)
 				}
-				result.Round = round
-				progress.report(result, err)
-				if err != nil {
-					report.Errors = append(report.Errors, fmt.Sprintf("round %d: %v", round, err))
-					continue
-				}
-				report.Results = append(report.Results, result)
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return report, couldNot(report.Errors)
 }
 
-// publish shows the table and writes the picture and the document.
-func publish(report *takeover.Report, opts takeoverOptions, out io.Writer) error {
-	fmt.Fprintln(out)
-	if err := takeover.NewTable(takeover.Rows(report.Results)).WriteText(out); err != nil {
+// illustrated is a report with its picture, which goes to the directory and beside
+// the document.
+type illustrated struct {
+	*takeover.Report
+	dir string
+	out io.Writer
+}
+
+// WriteText writes the table for a terminal, and draws the picture in the directory.
+func (r illustrated) WriteText(w io.Writer) error {
+	if err := r.Report.WriteText(w); err != nil {
 		return err
 	}
-	pictures := []string{filepath.Join(opts.out, "takeover.svg")}
-	const name = "takeover.svg"
-	if opts.writeDocs {
-		pictures = append(pictures, filepath.Join(filepath.Dir(opts.docs), name))
-	}
-	for _, path := range pictures {
-		if err := takeover.WritePicture(path, report.Results); err != nil {
-			return err
-		}
-		fmt.Fprintln(out, "picture:", path)
-	}
-	if !opts.writeDocs {
-		return nil
-	}
-	if err := report.WriteDocs(opts.docs, name); err != nil {
+	return r.draw(r.dir)
+}
+
+// WriteDocs replaces the report's section in the Markdown file at path, and draws the
+// picture that is in it.
+func (r illustrated) WriteDocs(path string) error {
+	if err := r.draw(filepath.Dir(path)); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "updated:", opts.docs)
+	return r.Report.WriteDocs(path, pictureName)
+}
+
+func (r illustrated) draw(dir string) error {
+	path := filepath.Join(dir, pictureName)
+	if err := takeover.WritePicture(path, r.Results); err != nil {
+		return err
+	}
+	fmt.Fprintln(r.out, "picture:", path)
 	return nil
 }
