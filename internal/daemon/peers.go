@@ -45,12 +45,13 @@ func (l *loop) livenessChanged(now time.Time, ev liveness.Event) {
 		// One of its addresses is in trouble, the host is not.
 	case ev.To == liveness.Down && trusted, ev.To == liveness.AdminDown:
 		l.feelAgain(now)
-		l.distrust(p, ev.To == liveness.Down)
+		l.setLife(p)
 		l.activeLost(now, p, ev.To == liveness.Down)
 	case ev.To == liveness.Down:
+		l.lifeIs(p, vrrp.LifeUnknown)
 		l.goNumb(now)
 	default:
-		l.distrust(p, false)
+		l.setLife(p)
 	}
 	l.assess(p)
 	l.arrange()
@@ -89,10 +90,21 @@ func (l *loop) nameOf(p *peer) string {
 	return p.addr.String()
 }
 
-// distrust has the peer's adverts count for nothing, or ends that.
-func (l *loop) distrust(p *peer, on bool) {
+// setLife tells the election what S-BFD says of the peer.
+func (l *loop) setLife(p *peer) {
+	switch p.live {
+	case liveness.Up:
+		l.lifeIs(p, vrrp.LifeUp)
+	case liveness.Down:
+		l.lifeIs(p, vrrp.LifeDown)
+	default:
+		l.lifeIs(p, vrrp.LifeUnknown)
+	}
+}
+
+func (l *loop) lifeIs(p *peer, life vrrp.Life) {
 	for _, a := range p.addresses() {
-		l.router.Distrust(a, on)
+		l.router.SetLife(a, life)
 	}
 }
 
@@ -123,7 +135,7 @@ func (l *loop) heardDespite(now time.Time, p *peer) {
 // stillThere ends the session with a peer that answers no probes and is alive.
 func (l *loop) stillThere(now time.Time, p *peer, how string) {
 	p.live, p.liveSince = liveness.None, now
-	l.distrust(p, false)
+	l.setLife(p)
 	l.assess(p)
 	l.arrange()
 	l.record(now, control.Event{Kind: "liveness", To: p.live.String(), Cause: l.nameOf(p) + " answers no probes but " + how + ": left to adverts"})
@@ -146,9 +158,7 @@ func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
 		return
 	}
 	before := *p
-	if p.live == liveness.Down {
-		l.distrust(p, false) // by the addresses it had
-	}
+	l.lifeIs(p, vrrp.LifeUnknown) // by the addresses it had
 	p.said = said
 	session := l.fleet.session(p)
 	switch {
@@ -158,9 +168,7 @@ func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
 	case !p.leaving() && before.leaving():
 		l.fleet.prober.Resume(session)
 	}
-	if p.live == liveness.Down {
-		l.distrust(p, true)
-	}
+	l.setLife(p)
 	l.assess(p)
 	l.arrange()
 	if text := tellHello(l.nameOf(p), before.said, said); text != "" {

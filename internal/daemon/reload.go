@@ -114,7 +114,7 @@ func (l *loop) apply(now time.Time, cfg *config.Config) error {
 	if l.fleet != nil {
 		for _, p := range l.fleet.peers {
 			if !slices.Contains(cfg.Peers, p.addr) {
-				l.distrust(p, false)
+				l.lifeIs(p, vrrp.LifeUnknown)
 			}
 		}
 		l.fleet.setPeers(cfg.Peers)

@@ -43,6 +43,7 @@ type Machine struct {
 	activeInterval time.Duration // the Active's interval (RFC 9568 section 6.1)
 	downAt         time.Time     // Active_Down_Timer, in Backup
 	downCause      Cause         // what it means when downAt passes
+	heardAt        time.Time     // the Active's last advert, in Backup
 	advertAt       time.Time     // Adver_Timer, in Active
 	activeSince    time.Time     // in Active
 	holdUntil      time.Time     // no preemption before
@@ -313,7 +314,7 @@ func (m *Machine) outranks(r Received) bool {
 
 func (m *Machine) follow(now time.Time, r Received) {
 	m.learn(r)
-	m.downAt, m.downCause = now.Add(m.activeDown()), CauseTimeout
+	m.downAt, m.downCause, m.heardAt = now.Add(m.activeDown()), CauseTimeout, now
 }
 
 func (m *Machine) learn(r Received) {

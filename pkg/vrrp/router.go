@@ -31,8 +31,8 @@ type Output struct {
 // Router is all virtual routers of a host. It is not safe for concurrent use.
 type Router struct {
 	members []*member
-	// distrusted are sources of adverts that count for nothing.
-	distrusted map[netip.Addr]bool
+	// lives is what is known of the sources of adverts by other means.
+	lives map[netip.Addr]Life
 }
 
 type member struct {
@@ -146,6 +146,9 @@ func (r *Router) Tick(now time.Time) []Output {
 		}
 		switch early := at.Sub(now); {
 		case early <= 0:
+			if r.lives[m.machine.ActiveAddr()] == LifeUp {
+				m.machine.bear()
+			}
 			out = append(out, r.step(now, m, Tick{})...)
 		case m.machine.advertising() && early <= m.Params.Interval/advertSlack:
 			out = append(out, r.step(at, m, Tick{})...)
@@ -171,7 +174,7 @@ func (r *Router) Receive(now time.Time, iface string, p Packet) (name string, ou
 	if err := m.accepts(advert, p.Src); err != nil {
 		return m.Name, nil, err
 	}
-	if r.distrusted[p.Src] {
+	if r.lives[p.Src] == LifeDown {
 		return m.Name, nil, RejectPeerDown
 	}
 	return m.Name, r.step(now, m, Received{Advert: advert, From: p.Src}), nil
@@ -184,20 +187,6 @@ func (r *Router) find(iface string, vrid uint8, ipv6 bool) *member {
 		}
 	}
 	return nil
-}
-
-// Distrust has no notice taken of adverts from that source, whose host does not
-// answer, or ends that: what a dying host still sends must neither demote its
-// successor nor hold it back.
-func (r *Router) Distrust(source netip.Addr, on bool) {
-	if on {
-		if r.distrusted == nil {
-			r.distrusted = make(map[netip.Addr]bool)
-		}
-		r.distrusted[source] = true
-		return
-	}
-	delete(r.distrusted, source)
 }
 
 // Lapse applies the event of that name to all instances.

@@ -263,18 +263,77 @@ func TestAdvertsGoTogether(t *testing.T) {
 	}
 }
 
-func TestDistrustedAdvertsCountForNothing(t *testing.T) {
+func TestAdvertsOfTheDeadCountForNothing(t *testing.T) {
 	b := newRig(t, nil)
-	b.router.Distrust(higher, true)
+	b.router.SetLife(higher, vrrp.LifeDown)
 	before := b.in()
 	if _, _, err := b.router.Receive(b.now.Add(second), "eth0", b.packet(higher, 200, nil)); err != vrrp.RejectPeerDown {
-		t.Errorf("an advert of a distrusted host gives %v", err)
+		t.Errorf("an advert of a dead host gives %v", err)
 	}
 	b.wantTimer(before)
-	b.router.Distrust(higher, false)
+	b.router.SetLife(higher, vrrp.LifeUnknown)
 	b.becomeActive()
 	b.hear(higher, 200)
 	b.wantState(vrrp.Backup)
+}
+
+// TestSilenceOfTheLivingIsBorne has adverts every 10 ms stop, while the host is known
+// to be alive or is not.
+func TestSilenceOfTheLivingIsBorne(t *testing.T) {
+	quick := func(p *vrrp.Params) { p.Interval = 10 * time.Millisecond }
+	slow := func(p *vrrp.Params) { p.Interval = second }
+	for _, tt := range []struct {
+		name   string
+		change func(*vrrp.Params)
+		life   vrrp.Life
+		want   time.Duration // from the last advert to Active
+	}{
+		{"unknown", quick, vrrp.LifeUnknown, 36*time.Millisecond + 93750*time.Nanosecond},
+		{"alive", quick, vrrp.LifeUp, 3 * second},
+		{"alive, and the adverts slower than that", slow, vrrp.LifeUp, 3*second + 609375*time.Microsecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newRig(t, tt.change)
+			b.hear(higher, 200)
+			last := b.now
+			b.router.SetLife(higher, tt.life)
+			for range 2 {
+				if b.router.State("VI_1") == vrrp.Backup {
+					b.fire()
+				}
+			}
+			b.wantState(vrrp.Active)
+			if took := b.now.Sub(last); took != tt.want {
+				t.Errorf("Active after %v, want %v", took, tt.want)
+			}
+		})
+	}
+	for _, tt := range []struct {
+		name string
+		then func(b *rig)
+	}{
+		{"it says that it goes", func(b *rig) { b.hear(higher, vrrp.PriorityStop) }},
+		{"it is out of service", func(b *rig) { b.step(vrrp.ActiveLost{}) }},
+		{"its priority is lower", func(b *rig) { b.hear(higher, 50) }},
+	} {
+		t.Run("not if "+tt.name, func(t *testing.T) {
+			b := newRig(t, quick)
+			b.hear(higher, 200)
+			b.router.SetLife(higher, vrrp.LifeUp)
+			tt.then(b)
+			b.fire()
+			b.wantState(vrrp.Active)
+		})
+	}
+	t.Run("and no longer once it is in doubt", func(t *testing.T) {
+		b := newRig(t, quick)
+		b.hear(higher, 200)
+		b.router.SetLife(higher, vrrp.LifeUp)
+		b.fire()
+		b.router.SetLife(higher, vrrp.LifeUnknown)
+		b.step(vrrp.ActiveLost{Alone: true})
+		b.wantState(vrrp.Active)
+	})
 }
 
 func TestResumeStartsAsActive(t *testing.T) {

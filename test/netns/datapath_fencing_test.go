@@ -150,6 +150,21 @@ func TestFencing(t *testing.T) {
 		})
 	}
 
+	t.Run("adverts quicker than the lease", func(t *testing.T) {
+		p.run(t, single("", ""))
+		p.often(t)
+		p.sharing(t)
+		load := p.traffic(t, lab.VIP)
+		end := p.neverTwo(t, lab.VIP)
+		check(t, p.sys.Kill(p.a))
+		p.answeredBy(t, p.b, lab.VIP)
+		end()
+		p.start(t, p.a)
+		p.settled(t, p.a)
+		p.answeredBy(t, p.a, lab.VIP)
+		load.unharmed(t)
+	})
+
 	t.Run("without preemption it stays behind", func(t *testing.T) {
 		p.runInTurn(t, single("", "preempt: false\n"))
 		p.sharing(t)

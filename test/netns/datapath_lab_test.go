@@ -39,8 +39,20 @@ func single(more, keys string) body {
 // then happens sooner than three of them take has not been waiting for adverts.
 func (p *pair) seldom(t *testing.T) {
 	t.Helper()
+	p.advertEvery(t, "1s")
+}
+
+// often has it send them so quickly that three of them fit into the lease several
+// times: what a host does then must not hang on their silence.
+func (p *pair) often(t *testing.T) {
+	t.Helper()
+	p.advertEvery(t, "10ms")
+}
+
+func (p *pair) advertEvery(t *testing.T, interval string) {
+	t.Helper()
 	p.configure(func(h *lab.Host) string {
-		return watching(h) + "instances:\n" + vi(h, "VI_1", 51, "1s", []string{lab.VIP.String()}, "")
+		return watching(h) + "instances:\n" + vi(h, "VI_1", 51, interval, []string{lab.VIP.String()}, "")
 	})
 	for _, h := range []*lab.Host{p.b, p.a} {
 		p.hangup(t, h, "")

@@ -250,8 +250,8 @@ func TestDataPathOutlivesDaemon(t *testing.T) {
 
 	t.Run("upgrade", func(t *testing.T) {
 		p.run(t, single("", ""))
+		p.often(t)
 		p.sharing(t)
-		p.seldom(t)
 		load := p.traffic(t, lab.VIP)
 		ofA, ofB := p.holdBoth(t, lab.VIP, fewHeld)
 		before := driven(t, p.a)
@@ -291,7 +291,7 @@ func TestDataPathOutlivesDaemon(t *testing.T) {
 		if !p.pinned(t, p.a) || !p.a.HasAddr(lab.VIP) {
 			t.Error("the daemon has not left everything as it was")
 		}
-		// The peer takes over when the lease is up, or by adverts before.
+		// The peer takes over when the lease is up.
 		p.inState(t, p.b, lab.StateActive)
 		p.answeredBy(t, p.b, lab.VIP)
 		ofA.live(t, p.a.Name)
