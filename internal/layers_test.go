@@ -18,7 +18,8 @@ var mayImport = map[string][]string{
 	"pkg/loader":           {},
 	"internal/steering":    {},
 	"internal/liveness":    {},
-	"internal/sockets":     {"internal/config"},
+	"internal/nlmsg":       {},
+	"internal/sockets":     {"internal/config", "internal/nlmsg"},
 	"internal/peering":     {"internal/steering", "pkg/vrrp"},
 	"internal/datapath":    {"internal/liveness", "internal/steering", "pkg/loader"},
 	"internal/config":      {},
@@ -29,7 +30,7 @@ var mayImport = map[string][]string{
 	"internal/metrics":     {"internal/serve", "pkg/vrrp"},
 	"internal/keepalived":  {"internal/config"},
 	"internal/advert":      {"pkg/vrrp"},
-	"internal/link":        {"internal/config"},
+	"internal/link":        {"internal/config", "internal/nlmsg"},
 	"internal/eventually":  {}, // for tests
 	"internal/link/nstest": {}, // for tests
 	"internal/announce":    {"internal/config"},

@@ -95,15 +95,12 @@ func (c *Conn) changeAddresses(op, iface string, addrs []Address, harmless error
 		}
 		return out, failure
 	}
-	requests := make([]message, len(addrs))
-	for i, a := range addrs {
-		if op == "add" {
-			requests[i] = newAddrMessage(index, a)
-		} else {
-			requests[i] = delAddrMessage(index, a)
-		}
+	write := (*requests).delAddr
+	if op == "add" {
+		write = (*requests).newAddr
 	}
-	for i, err := range c.socket.batch(requests) {
+	results := c.socket.batch(len(addrs), func(r *requests, i int) { write(r, index, addrs[i]) })
+	for i, err := range results {
 		switch {
 		case err == nil:
 			out.Changed = append(out.Changed, addrs[i].Prefix.Addr())
@@ -118,45 +115,44 @@ func (c *Conn) changeAddresses(op, iface string, addrs []Address, harmless error
 	return out, nil
 }
 
-// newAddrMessage asks for an address.
+// newAddr asks for an address.
 //
 // The connected route of a VIP that has a network (10.8.0.208/24) is left to the
 // kernel: on an interface without an address of its own it is the only one.
-func newAddrMessage(index int, a Address) message {
+func (r *requests) newAddr(index int, a Address) {
 	addr := a.Prefix.Addr()
-	m := newMessage(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL,
-		ifaddrHeader(family(addr), uint8(a.Prefix.Bits()), 0, index))
-	m.attr(unix.IFA_LOCAL, addr.AsSlice())
+	r.begin(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL,
+		ifaddrHeader(family(addr), uint8(a.Prefix.Bits()), 0, index)...)
+	defer r.End()
+	r.Attr(unix.IFA_LOCAL, addr.AsSlice())
 	if addr.Is4() {
-		m.attr(unix.IFA_ADDRESS, addr.AsSlice())
+		r.Attr(unix.IFA_ADDRESS, addr.AsSlice())
 		if a.Label != "" {
-			m.text(unix.IFA_LABEL, a.Label)
+			r.Text(unix.IFA_LABEL, a.Label)
 		}
-		return m
+		return
 	}
 	// Duplicate address detection would keep the VIP tentative for a second or
 	// more, and a previous Active that is slow to leave would make it fail for
 	// good. VRRP, not DAD, decides who has the address.
-	flags := binary.NativeEndian.AppendUint32(nil, unix.IFA_F_NODAD)
-	m.attr(unix.IFA_FLAGS, flags)
+	r.Uint32(unix.IFA_FLAGS, unix.IFA_F_NODAD)
 	if a.Prefix.IsSingleIP() {
 		// A preferred lifetime of 0 makes the address deprecated: it serves
 		// whoever asks for it, but source address selection (RFC 6724 section 5
 		// rule 3) does not put it on the host's own connections, which would
 		// break when the VIP moves. keepalived does the same.
-		m.attr(unix.IFA_CACHEINFO, lifetimes(0, math.MaxUint32))
+		r.Attr(unix.IFA_CACHEINFO, lifetimes(0, math.MaxUint32))
 	}
-	return m
 }
 
-// delAddrMessage asks for an address's removal. The prefix must match exactly,
+// delAddr asks for an address's removal. The prefix must match exactly,
 // the label need not.
-func delAddrMessage(index int, a Address) message {
+func (r *requests) delAddr(index int, a Address) {
 	addr := a.Prefix.Addr()
-	m := newMessage(unix.RTM_DELADDR, 0, ifaddrHeader(family(addr), uint8(a.Prefix.Bits()), 0, index))
-	m.attr(unix.IFA_LOCAL, addr.AsSlice())
-	m.attr(unix.IFA_ADDRESS, addr.AsSlice())
-	return m
+	r.begin(unix.RTM_DELADDR, 0, ifaddrHeader(family(addr), uint8(a.Prefix.Bits()), 0, index)...)
+	r.Attr(unix.IFA_LOCAL, addr.AsSlice())
+	r.Attr(unix.IFA_ADDRESS, addr.AsSlice())
+	r.End()
 }
 
 // ifaddrHeader is struct ifaddrmsg.

@@ -6,6 +6,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/nlmsg"
 )
 
 // Conn reads and changes interfaces, addresses, routes and macvlan devices. It
@@ -61,11 +63,14 @@ func (c *Conn) index(name string) (int, error) {
 }
 
 func (s *socket) readLink(name string) (linkInfo, error) {
-	request := newMessage(unix.RTM_GETLINK, 0, make([]byte, unix.SizeofIfInfomsg))
-	request.text(unix.IFLA_IFNAME, name)
+	request := func(r *requests) {
+		r.begin(unix.RTM_GETLINK, 0, make([]byte, unix.SizeofIfInfomsg)...)
+		r.Text(unix.IFLA_IFNAME, name)
+		r.End()
+	}
 	var found linkInfo
-	err := s.query(request, func(r reply) {
-		if l, ok := parseLink(r.data); ok && r.typ == unix.RTM_NEWLINK {
+	err := s.query(request, func(m nlmsg.Message) {
+		if l, ok := parseLink(m.Data); ok && m.Type == unix.RTM_NEWLINK {
 			found = l
 		}
 	})
@@ -92,19 +97,25 @@ func (s *socket) readTable(index int) (*table, error) {
 
 func (s *socket) dumpTable(index int) (*table, error) {
 	t := newTable()
-	links := newMessage(unix.RTM_GETLINK, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfInfomsg))
-	err := s.query(links, func(r reply) {
-		if l, ok := parseLink(r.data); ok && r.typ == unix.RTM_NEWLINK {
+	links := func(r *requests) {
+		r.begin(unix.RTM_GETLINK, unix.NLM_F_DUMP, make([]byte, unix.SizeofIfInfomsg)...)
+		r.End()
+	}
+	err := s.query(links, func(m nlmsg.Message) {
+		if l, ok := parseLink(m.Data); ok && m.Type == unix.RTM_NEWLINK {
 			t.setLink(l)
 		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("dump links: %w", err)
 	}
-	addrs := newMessage(unix.RTM_GETADDR, unix.NLM_F_DUMP, ifaddrHeader(unix.AF_UNSPEC, 0, 0, index))
-	err = s.query(addrs, func(r reply) {
+	addrs := func(r *requests) {
+		r.begin(unix.RTM_GETADDR, unix.NLM_F_DUMP, ifaddrHeader(unix.AF_UNSPEC, 0, 0, index)...)
+		r.End()
+	}
+	err = s.query(addrs, func(m nlmsg.Message) {
 		// Kernels before 4.20 ignore the index and send everything.
-		if a, ok := parseAddr(r.data); ok && r.typ == unix.RTM_NEWADDR && (index == 0 || a.index == index) && a.usable {
+		if a, ok := parseAddr(m.Data); ok && m.Type == unix.RTM_NEWADDR && (index == 0 || a.index == index) && a.usable {
 			t.addrs[a.index] = append(t.addrs[a.index], a)
 		}
 	})

@@ -5,6 +5,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/nlmsg"
 )
 
 // receiveAll waits for messages and applies all that are there to the table.
@@ -14,28 +16,20 @@ func receiveAll(conn syscall.RawConn, buf []byte, t *table) (lost bool, err erro
 	waiting := true
 	err = conn.Read(func(fd uintptr) bool {
 		for {
-			n, from, err := unix.Recvfrom(int(fd), buf, unix.MSG_TRUNC)
+			datagram, err := nlmsg.Receive(int(fd), buf)
 			switch {
-			case errors.Is(err, unix.EINTR):
-				continue
 			case errors.Is(err, unix.EAGAIN):
 				// Nothing more: done, unless nothing has come at all.
 				return !waiting
-			case errors.Is(err, unix.ENOBUFS):
-				lost, waiting = true, false
-				continue
+			case errors.Is(err, unix.ENOBUFS), errors.Is(err, nlmsg.ErrTruncated):
+				lost = true
 			case err != nil:
 				failure = err
 				return true
 			}
 			waiting = false
-			if n > len(buf) {
-				lost = true
-				continue
-			}
-			// Another process may send to our port; only the kernel is port 0.
-			if sender, ok := from.(*unix.SockaddrNetlink); ok && sender.Pid == 0 {
-				splitReplies(buf[:n], t.apply)
+			for m := range nlmsg.Messages(datagram) {
+				t.apply(m)
 			}
 		}
 	})
@@ -46,22 +40,22 @@ func receiveAll(conn syscall.RawConn, buf []byte, t *table) (lost bool, err erro
 }
 
 // apply takes one notification into the table.
-func (t *table) apply(r reply) {
-	switch r.typ {
+func (t *table) apply(m nlmsg.Message) {
+	switch m.Type {
 	case unix.RTM_NEWLINK:
-		if l, ok := parseLink(r.data); ok {
+		if l, ok := parseLink(m.Data); ok {
 			t.setLink(l)
 		}
 	case unix.RTM_DELLINK:
-		if l, ok := parseLink(r.data); ok {
+		if l, ok := parseLink(m.Data); ok {
 			t.removeLink(l.index)
 		}
 	case unix.RTM_NEWADDR:
-		if a, ok := parseAddr(r.data); ok {
+		if a, ok := parseAddr(m.Data); ok {
 			t.setAddr(a)
 		}
 	case unix.RTM_DELADDR:
-		if a, ok := parseAddr(r.data); ok {
+		if a, ok := parseAddr(m.Data); ok {
 			t.removeAddr(a.index, a.prefix)
 		}
 	}

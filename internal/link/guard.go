@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/nlmsg"
 )
 
 // guardTable is the nftables table that Guard owns: `nft list table inet hafast`.
@@ -46,13 +48,13 @@ func (g *Guard) Close() error { return g.socket.close() }
 // table, which is fine on a kernel without nftables too.
 func (g *Guard) Set(addrs []netip.Addr) error {
 	if len(addrs) == 0 {
-		err := g.socket.transaction([]message{nftTable(unix.NFT_MSG_DELTABLE, 0, guardTable)})
+		err := g.socket.transaction(func(r *requests) { r.nftTable(unix.NFT_MSG_DELTABLE, 0, guardTable) })
 		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EINVAL) {
 			return fmt.Errorf("remove nftables table %s: %w", guardTable, err)
 		}
 		return nil
 	}
-	if err := g.socket.transaction(guardRules(addrs)); err != nil {
+	if err := g.socket.transaction(func(r *requests) { r.guardRules(addrs) }); err != nil {
 		return fmt.Errorf("set nftables table %s: %w", guardTable, err)
 	}
 	return nil
@@ -60,7 +62,7 @@ func (g *Guard) Set(addrs []netip.Addr) error {
 
 // guardRules replaces the table. Creating it first lets the removal succeed
 // whether or not it was there.
-func guardRules(addrs []netip.Addr) []message {
+func (r *requests) guardRules(addrs []netip.Addr) {
 	const chain, set4, set6 = "accept_mode", "vips4", "vips6"
 	const id4, id6 = 1, 2
 	var v4, v6 []netip.Addr
@@ -71,80 +73,72 @@ func guardRules(addrs []netip.Addr) []message {
 			v6 = append(v6, a)
 		}
 	}
-	batch := []message{
-		nftTable(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, guardTable),
-		nftTable(unix.NFT_MSG_DELTABLE, 0, guardTable),
-		nftTable(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, guardTable),
-		nftInputChain(guardTable, chain),
-		nftSet(guardTable, set4, id4, keyTypeIPv4, 4),
-		nftSet(guardTable, set6, id6, keyTypeIPv6, 16),
-	}
+	r.nftTable(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, guardTable)
+	r.nftTable(unix.NFT_MSG_DELTABLE, 0, guardTable)
+	r.nftTable(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, guardTable)
+	r.nftInputChain(guardTable, chain)
+	r.nftSet(guardTable, set4, id4, keyTypeIPv4, 4)
+	r.nftSet(guardTable, set6, id6, keyTypeIPv6, 16)
 	for part := range slices.Chunk(v4, elementsPerMessage) {
-		batch = append(batch, nftElements(guardTable, set4, part))
+		r.nftElements(guardTable, set4, part)
 	}
 	for part := range slices.Chunk(v6, elementsPerMessage) {
-		batch = append(batch, nftElements(guardTable, set6, part))
+		r.nftElements(guardTable, set6, part)
 	}
 	loopback := binary.NativeEndian.AppendUint16(nil, arphrdLoopback)
-	return append(
-		batch,
-		// What the host sends to itself is not received from the network.
-		nftRule(guardTable, chain,
-			loadMeta(unix.NFT_META_IIFTYPE), compare(unix.NFT_CMP_EQ, loopback...),
-			verdict(nfAccept)),
-		// Unicast neighbour solicitations are addressed to the VIP itself.
-		nftRule(guardTable, chain,
-			loadMeta(unix.NFT_META_NFPROTO), compare(unix.NFT_CMP_EQ, unix.NFPROTO_IPV6),
-			loadMeta(unix.NFT_META_L4PROTO), compare(unix.NFT_CMP_EQ, unix.IPPROTO_ICMPV6),
-			loadPayload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1),
-			compare(unix.NFT_CMP_GTE, icmp6Solicitation), compare(unix.NFT_CMP_LTE, icmp6Advertisement),
-			verdict(nfAccept)),
-		nftRule(guardTable, chain,
-			loadMeta(unix.NFT_META_NFPROTO), compare(unix.NFT_CMP_EQ, unix.NFPROTO_IPV4),
-			loadPayload(unix.NFT_PAYLOAD_NETWORK_HEADER, destination4, 4), inSet(set4, id4),
-			count(), verdict(nfDrop)),
-		nftRule(guardTable, chain,
-			loadMeta(unix.NFT_META_NFPROTO), compare(unix.NFT_CMP_EQ, unix.NFPROTO_IPV6),
-			loadPayload(unix.NFT_PAYLOAD_NETWORK_HEADER, destination6, 16), inSet(set6, id6),
-			count(), verdict(nfDrop)),
-	)
+	// What the host sends to itself is not received from the network.
+	r.nftRule(guardTable, chain,
+		loadMeta(unix.NFT_META_IIFTYPE), compare(unix.NFT_CMP_EQ, loopback...),
+		verdict(nfAccept))
+	// Unicast neighbour solicitations are addressed to the VIP itself.
+	r.nftRule(guardTable, chain,
+		loadMeta(unix.NFT_META_NFPROTO), compare(unix.NFT_CMP_EQ, unix.NFPROTO_IPV6),
+		loadMeta(unix.NFT_META_L4PROTO), compare(unix.NFT_CMP_EQ, unix.IPPROTO_ICMPV6),
+		loadPayload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1),
+		compare(unix.NFT_CMP_GTE, icmp6Solicitation), compare(unix.NFT_CMP_LTE, icmp6Advertisement),
+		verdict(nfAccept))
+	r.nftRule(guardTable, chain,
+		loadMeta(unix.NFT_META_NFPROTO), compare(unix.NFT_CMP_EQ, unix.NFPROTO_IPV4),
+		loadPayload(unix.NFT_PAYLOAD_NETWORK_HEADER, destination4, 4), inSet(set4, id4),
+		count(), verdict(nfDrop))
+	r.nftRule(guardTable, chain,
+		loadMeta(unix.NFT_META_NFPROTO), compare(unix.NFT_CMP_EQ, unix.NFPROTO_IPV6),
+		loadPayload(unix.NFT_PAYLOAD_NETWORK_HEADER, destination6, 16), inSet(set6, id6),
+		count(), verdict(nfDrop))
 }
 
-// transaction sends nf_tables requests that take effect together or not at all,
-// and returns the first error.
-func (s *socket) transaction(requests []message) error {
+// transaction sends the nf_tables requests that write writes, which take effect
+// together or not at all, and returns the first error.
+func (s *socket) transaction(write func(*requests)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.out.Reset()
+	s.out.batchMark(unix.NFNL_MSG_BATCH_BEGIN)
+	first := s.out.seq
+	write(&s.out)
 	// Only the last request is acknowledged; the closing mark is not, before
 	// Linux 6.10.
-	requests[len(requests)-1].addFlags(unix.NLM_F_ACK)
-	all := append([]message{batchMark(unix.NFNL_MSG_BATCH_BEGIN)}, requests...)
-	all = append(all, batchMark(unix.NFNL_MSG_BATCH_END))
-	var datagram []byte
-	first := s.seq + 1
-	for _, m := range all {
-		s.seq++
-		m.finish(s.seq)
-		datagram = append(datagram, m...)
-	}
-	last := s.seq - 1
-	if err := unix.Sendto(s.fd, datagram, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return fmt.Errorf("send to netlink: %w", err)
+	s.out.AddFlags(unix.NLM_F_ACK)
+	last := s.out.seq
+	s.out.batchMark(unix.NFNL_MSG_BATCH_END)
+	if err := s.send(); err != nil {
+		return err
 	}
 	var failure error
 	for done := false; !done; {
-		err := s.receive(func(r reply) {
-			if r.typ != unix.NLMSG_ERROR || r.seq-first > last-first {
-				return
+		datagram, err := s.receive()
+		if err != nil {
+			return errors.Join(failure, err)
+		}
+		for m := range nlmsg.Messages(datagram) {
+			if m.Type != unix.NLMSG_ERROR || m.Seq-first > last-first {
+				continue
 			}
-			if err := r.errno(); err != nil && failure == nil {
+			if err := m.Errno(); err != nil && failure == nil {
 				failure = err
 			}
 			// An error on the opening mark refuses the whole, and ends it.
-			done = done || r.seq == last || r.seq == first
-		})
-		if err != nil {
-			return errors.Join(failure, fmt.Errorf("receive from netlink: %w", err))
+			done = done || m.Seq == last || m.Seq == first
 		}
 	}
 	return failure

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/nlmsg"
 )
 
 // The nf_tables messages that Guard needs. Numbers are in network byte order
@@ -32,124 +34,127 @@ func nftHeader(family uint8, resource uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{family, unix.NFNETLINK_V0}, resource)
 }
 
-func nftMessage(typ, flags uint16) message {
-	return newMessage(subsystem|typ, flags, nftHeader(unix.NFPROTO_INET, 0))
+func (r *requests) beginNFT(typ, flags uint16) {
+	r.begin(subsystem|typ, flags, nftHeader(unix.NFPROTO_INET, 0)...)
 }
 
-func batchMark(typ uint16) message {
-	return newMessage(typ, 0, nftHeader(unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES))
+func (r *requests) batchMark(typ uint16) {
+	r.begin(typ, 0, nftHeader(unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES)...)
+	r.End()
 }
 
-func be32(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
-
-func nftTable(typ, flags uint16, name string) message {
-	m := nftMessage(typ, flags)
-	m.text(unix.NFTA_TABLE_NAME, name)
-	return m
+func (r *requests) nftTable(typ, flags uint16, name string) {
+	r.beginNFT(typ, flags)
+	r.Text(unix.NFTA_TABLE_NAME, name)
+	r.End()
 }
 
 // nftInputChain is a base chain on packets for the host itself; what it does not
 // drop goes on to whatever other tables say.
-func nftInputChain(table, name string) message {
-	m := nftMessage(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE)
-	m.text(unix.NFTA_CHAIN_TABLE, table)
-	m.text(unix.NFTA_CHAIN_NAME, name)
-	m.nest(unix.NFTA_CHAIN_HOOK, func(m *message) {
-		m.attr(unix.NFTA_HOOK_HOOKNUM, be32(unix.NF_INET_LOCAL_IN))
-		m.attr(unix.NFTA_HOOK_PRIORITY, be32(0))
-	})
-	m.text(unix.NFTA_CHAIN_TYPE, "filter")
-	return m
+func (r *requests) nftInputChain(table, name string) {
+	r.beginNFT(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE)
+	r.Text(unix.NFTA_CHAIN_TABLE, table)
+	r.Text(unix.NFTA_CHAIN_NAME, name)
+	hook := r.Nest(unix.NFTA_CHAIN_HOOK)
+	r.Uint32BE(unix.NFTA_HOOK_HOOKNUM, unix.NF_INET_LOCAL_IN)
+	r.Uint32BE(unix.NFTA_HOOK_PRIORITY, 0)
+	r.EndNest(hook)
+	r.Text(unix.NFTA_CHAIN_TYPE, "filter")
+	r.End()
 }
 
-func nftSet(table, name string, id, keyType, keyLen uint32) message {
-	m := nftMessage(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE)
-	m.text(unix.NFTA_SET_TABLE, table)
-	m.text(unix.NFTA_SET_NAME, name)
-	m.attr(unix.NFTA_SET_KEY_TYPE, be32(keyType))
-	m.attr(unix.NFTA_SET_KEY_LEN, be32(keyLen))
-	m.attr(unix.NFTA_SET_ID, be32(id))
-	return m
+func (r *requests) nftSet(table, name string, id, keyType, keyLen uint32) {
+	r.beginNFT(unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE)
+	r.Text(unix.NFTA_SET_TABLE, table)
+	r.Text(unix.NFTA_SET_NAME, name)
+	r.Uint32BE(unix.NFTA_SET_KEY_TYPE, keyType)
+	r.Uint32BE(unix.NFTA_SET_KEY_LEN, keyLen)
+	r.Uint32BE(unix.NFTA_SET_ID, id)
+	r.End()
 }
 
-func nftElements(table, set string, addrs []netip.Addr) message {
-	m := nftMessage(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE)
-	m.text(unix.NFTA_SET_ELEM_LIST_TABLE, table)
-	m.text(unix.NFTA_SET_ELEM_LIST_SET, set)
-	m.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(m *message) {
-		for _, a := range addrs {
-			m.nest(unix.NFTA_LIST_ELEM, func(m *message) {
-				m.nest(unix.NFTA_SET_ELEM_KEY, func(m *message) {
-					m.attr(unix.NFTA_DATA_VALUE, a.AsSlice())
-				})
-			})
-		}
-	})
-	return m
+func (r *requests) nftElements(table, set string, addrs []netip.Addr) {
+	r.beginNFT(unix.NFT_MSG_NEWSETELEM, unix.NLM_F_CREATE)
+	r.Text(unix.NFTA_SET_ELEM_LIST_TABLE, table)
+	r.Text(unix.NFTA_SET_ELEM_LIST_SET, set)
+	elements := r.Nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
+	for _, a := range addrs {
+		element := r.Nest(unix.NFTA_LIST_ELEM)
+		key := r.Nest(unix.NFTA_SET_ELEM_KEY)
+		r.Attr(unix.NFTA_DATA_VALUE, a.AsSlice())
+		r.EndNest(key)
+		r.EndNest(element)
+	}
+	r.EndNest(elements)
+	r.End()
 }
 
 // expression is one step of a rule.
 type expression struct {
 	name string
-	fill func(*message)
+	fill func(*nlmsg.Builder)
 }
 
-func nftRule(table, chain string, steps ...expression) message {
-	m := nftMessage(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND)
-	m.text(unix.NFTA_RULE_TABLE, table)
-	m.text(unix.NFTA_RULE_CHAIN, chain)
-	m.nest(unix.NFTA_RULE_EXPRESSIONS, func(m *message) {
-		for _, step := range steps {
-			m.nest(unix.NFTA_LIST_ELEM, func(m *message) {
-				m.text(unix.NFTA_EXPR_NAME, step.name)
-				m.nest(unix.NFTA_EXPR_DATA, step.fill)
-			})
-		}
-	})
-	return m
+func (r *requests) nftRule(table, chain string, steps ...expression) {
+	r.beginNFT(unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND)
+	r.Text(unix.NFTA_RULE_TABLE, table)
+	r.Text(unix.NFTA_RULE_CHAIN, chain)
+	expressions := r.Nest(unix.NFTA_RULE_EXPRESSIONS)
+	for _, step := range steps {
+		element := r.Nest(unix.NFTA_LIST_ELEM)
+		r.Text(unix.NFTA_EXPR_NAME, step.name)
+		data := r.Nest(unix.NFTA_EXPR_DATA)
+		step.fill(&r.Builder)
+		r.EndNest(data)
+		r.EndNest(element)
+	}
+	r.EndNest(expressions)
+	r.End()
 }
 
 func loadMeta(key uint32) expression {
-	return expression{"meta", func(m *message) {
-		m.attr(unix.NFTA_META_KEY, be32(key))
-		m.attr(unix.NFTA_META_DREG, be32(unix.NFT_REG_1))
+	return expression{"meta", func(b *nlmsg.Builder) {
+		b.Uint32BE(unix.NFTA_META_KEY, key)
+		b.Uint32BE(unix.NFTA_META_DREG, unix.NFT_REG_1)
 	}}
 }
 
 func loadPayload(base, offset, length uint32) expression {
-	return expression{"payload", func(m *message) {
-		m.attr(unix.NFTA_PAYLOAD_DREG, be32(unix.NFT_REG_1))
-		m.attr(unix.NFTA_PAYLOAD_BASE, be32(base))
-		m.attr(unix.NFTA_PAYLOAD_OFFSET, be32(offset))
-		m.attr(unix.NFTA_PAYLOAD_LEN, be32(length))
+	return expression{"payload", func(b *nlmsg.Builder) {
+		b.Uint32BE(unix.NFTA_PAYLOAD_DREG, unix.NFT_REG_1)
+		b.Uint32BE(unix.NFTA_PAYLOAD_BASE, base)
+		b.Uint32BE(unix.NFTA_PAYLOAD_OFFSET, offset)
+		b.Uint32BE(unix.NFTA_PAYLOAD_LEN, length)
 	}}
 }
 
 func compare(op uint32, value ...byte) expression {
-	return expression{"cmp", func(m *message) {
-		m.attr(unix.NFTA_CMP_SREG, be32(unix.NFT_REG_1))
-		m.attr(unix.NFTA_CMP_OP, be32(op))
-		m.nest(unix.NFTA_CMP_DATA, func(m *message) { m.attr(unix.NFTA_DATA_VALUE, value) })
+	return expression{"cmp", func(b *nlmsg.Builder) {
+		b.Uint32BE(unix.NFTA_CMP_SREG, unix.NFT_REG_1)
+		b.Uint32BE(unix.NFTA_CMP_OP, op)
+		data := b.Nest(unix.NFTA_CMP_DATA)
+		b.Attr(unix.NFTA_DATA_VALUE, value)
+		b.EndNest(data)
 	}}
 }
 
 func inSet(name string, id uint32) expression {
-	return expression{"lookup", func(m *message) {
-		m.text(unix.NFTA_LOOKUP_SET, name)
-		m.attr(unix.NFTA_LOOKUP_SREG, be32(unix.NFT_REG_1))
-		m.attr(unix.NFTA_LOOKUP_SET_ID, be32(id))
+	return expression{"lookup", func(b *nlmsg.Builder) {
+		b.Text(unix.NFTA_LOOKUP_SET, name)
+		b.Uint32BE(unix.NFTA_LOOKUP_SREG, unix.NFT_REG_1)
+		b.Uint32BE(unix.NFTA_LOOKUP_SET_ID, id)
 	}}
 }
 
-func count() expression { return expression{"counter", func(*message) {}} }
+func count() expression { return expression{"counter", func(*nlmsg.Builder) {}} }
 
 func verdict(code uint32) expression {
-	return expression{"immediate", func(m *message) {
-		m.attr(unix.NFTA_IMMEDIATE_DREG, be32(unix.NFT_REG_VERDICT))
-		m.nest(unix.NFTA_IMMEDIATE_DATA, func(m *message) {
-			m.nest(unix.NFTA_DATA_VERDICT, func(m *message) {
-				m.attr(unix.NFTA_VERDICT_CODE, be32(code))
-			})
-		})
+	return expression{"immediate", func(b *nlmsg.Builder) {
+		b.Uint32BE(unix.NFTA_IMMEDIATE_DREG, unix.NFT_REG_VERDICT)
+		data := b.Nest(unix.NFTA_IMMEDIATE_DATA)
+		verdict := b.Nest(unix.NFTA_DATA_VERDICT)
+		b.Uint32BE(unix.NFTA_VERDICT_CODE, code)
+		b.EndNest(verdict)
+		b.EndNest(data)
 	}}
 }

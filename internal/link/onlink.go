@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/nlmsg"
 )
 
 // OnLink tells whether packets to addr leave this host without a gateway, and
@@ -24,18 +26,23 @@ func (c *Conn) OnLink(addr netip.Addr) (ifindex int, ok bool, err error) {
 	if !addr.IsValid() {
 		return 0, false, errors.New("find route: no address")
 	}
-	request := newMessage(unix.RTM_GETROUTE, 0, routeHeader(family(addr), addr.BitLen()))
-	request.attr(unix.RTA_DST, addr.AsSlice())
-	if zone := addr.Zone(); zone != "" {
-		index, err := c.zone(zone)
-		if err != nil {
+	var zone int
+	if name := addr.Zone(); name != "" {
+		if zone, err = c.zone(name); err != nil {
 			return 0, false, fmt.Errorf("find route to %s: %w", addr, err)
 		}
-		request.attr(unix.RTA_OIF, binary.NativeEndian.AppendUint32(nil, uint32(index)))
+	}
+	request := func(r *requests) {
+		r.begin(unix.RTM_GETROUTE, 0, routeHeader(family(addr), addr.BitLen())...)
+		r.Attr(unix.RTA_DST, addr.AsSlice())
+		if addr.Zone() != "" {
+			r.Uint32(unix.RTA_OIF, uint32(zone))
+		}
+		r.End()
 	}
 	var found foundRoute
-	err = c.socket.query(request, func(r reply) {
-		if f, ok := parseRoute(r.data); ok && r.typ == unix.RTM_NEWROUTE {
+	err = c.socket.query(request, func(m nlmsg.Message) {
+		if f, ok := parseRoute(m.Data); ok && m.Type == unix.RTM_NEWROUTE {
 			found = f
 		}
 	})
@@ -89,14 +96,17 @@ func (c *Conn) DefaultGateway(ifindex int) (netip.Addr, error) {
 }
 
 func (c *Conn) defaultGateway(ifindex int) (netip.Addr, error) {
-	request := newMessage(unix.RTM_GETROUTE, unix.NLM_F_DUMP, routeHeader(unix.AF_INET, 0))
-	// A filter from Linux 4.20 on, ignored before.
-	request.attr(unix.RTA_OIF, binary.NativeEndian.AppendUint32(nil, uint32(ifindex)))
+	request := func(r *requests) {
+		r.begin(unix.RTM_GETROUTE, unix.NLM_F_DUMP, routeHeader(unix.AF_INET, 0)...)
+		// A filter from Linux 4.20 on, ignored before.
+		r.Uint32(unix.RTA_OIF, uint32(ifindex))
+		r.End()
+	}
 	var best foundRoute
 	var gateway netip.Addr
-	err := c.socket.query(request, func(r reply) {
-		found, ok := parseRoute(r.data)
-		if !ok || r.typ != unix.RTM_NEWROUTE || found.bits != 0 || found.typ != unix.RTN_UNICAST {
+	err := c.socket.query(request, func(m nlmsg.Message) {
+		found, ok := parseRoute(m.Data)
+		if !ok || m.Type != unix.RTM_NEWROUTE || found.bits != 0 || found.typ != unix.RTN_UNICAST {
 			return
 		}
 		for _, hop := range found.hops {
@@ -152,7 +162,7 @@ func parseRoute(b []byte) (foundRoute, bool) {
 	}
 	r := foundRoute{bits: int(b[1]), table: uint32(b[4]), typ: b[7]}
 	var single hop
-	splitAttrs(b[unix.SizeofRtMsg:], func(typ uint16, value []byte) {
+	for typ, value := range nlmsg.Attrs(b[unix.SizeofRtMsg:]) {
 		switch typ {
 		case unix.RTA_TABLE:
 			r.table = uint32Of(value)
@@ -163,7 +173,7 @@ func parseRoute(b []byte) (foundRoute, bool) {
 		default:
 			single.set(typ, value)
 		}
-	})
+	}
 	if single.ifindex != 0 {
 		r.hops = append(r.hops, single)
 	}
@@ -179,9 +189,11 @@ func parseHops(b []byte) []hop {
 			return hops
 		}
 		h := hop{ifindex: int(int32(binary.NativeEndian.Uint32(b[4:])))}
-		splitAttrs(b[unix.SizeofRtNexthop:n], h.set)
+		for typ, value := range nlmsg.Attrs(b[unix.SizeofRtNexthop:n]) {
+			h.set(typ, value)
+		}
 		hops = append(hops, h)
-		b = b[min(align(n), len(b)):]
+		b = b[min(nlmsg.Align(n), len(b)):]
 	}
 	return hops
 }

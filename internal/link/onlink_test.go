@@ -9,6 +9,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"hafast/internal/eventually"
 	"hafast/internal/link"
 	"hafast/internal/link/nstest"
 )
@@ -29,6 +30,18 @@ func ipNet(t *testing.T, cidr string) *net.IPNet {
 	return n
 }
 
+// isLocal tells whether the kernel takes an IPv6 address for the host's own: it
+// writes the route that says so some time after the address is added.
+func isLocal(t *testing.T, addr string) bool {
+	t.Helper()
+	filter := &netlink.Route{Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL, Dst: ipNet(t, addr+"/128")}
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V6, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE|netlink.RT_FILTER_DST)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(routes) > 0
+}
+
 func TestOnLink(t *testing.T) {
 	c := pair(t)
 	nstest.Add(t, "eth0", "10.0.0.1/24")
@@ -47,6 +60,8 @@ func TestOnLink(t *testing.T) {
 	addRoute(t, netlink.Route{Dst: ipNet(t, "10.8.0.0/24"), MultiPath: []*netlink.NexthopInfo{
 		{LinkIndex: eth0, Gw: net.ParseIP("10.0.0.254")}, {LinkIndex: eth1, Gw: net.ParseIP("10.1.0.254")},
 	}})
+
+	eventually.True(t, "the host's own route to fd00::1", func() bool { return isLocal(t, "fd00::1") })
 
 	for _, test := range []struct {
 		name, addr string

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/nlmsg"
 )
 
 // batchSize is how many requests go into one sendmsg. The kernel answers each
@@ -21,7 +23,7 @@ var errInterrupted = errors.New("dump interrupted by a change")
 type socket struct {
 	mu  sync.Mutex
 	fd  int
-	seq uint32
+	out requests
 	buf []byte
 }
 
@@ -58,36 +60,31 @@ func (s *socket) setUp() error {
 
 func (s *socket) close() error { return unix.Close(s.fd) }
 
-// batch sends the requests several to a sendmsg and returns one error per
-// request, nil where it succeeded.
+// batch sends n requests, several to a sendmsg, and returns one error per request,
+// nil where it succeeded. write writes the one request that has an index.
 //
 // Only the last request of each datagram asks for an acknowledgement: the kernel
 // reports failures unasked and handles requests in order, so the last answer
 // ends the datagram, and a thousand successes cost eight answers.
-func (s *socket) batch(requests []message) []error {
+func (s *socket) batch(n int, write func(r *requests, index int)) []error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	results := make([]error, len(requests))
-	for start := 0; start < len(requests); start += batchSize {
-		end := min(start+batchSize, len(requests))
-		s.exchange(requests[start:end], results[start:end])
+	results := make([]error, n)
+	for start := 0; start < n; start += batchSize {
+		end := min(start+batchSize, n)
+		s.out.Reset()
+		for i := start; i < end; i++ {
+			write(&s.out, i)
+		}
+		s.exchange(results[start:end])
 	}
 	return results
 }
 
 // exchange sends one datagram of requests and fills in their results.
-func (s *socket) exchange(requests []message, results []error) {
-	var datagram []byte
-	first := s.seq + 1
-	for i, m := range requests {
-		s.seq++
-		m.finish(s.seq)
-		if i == len(requests)-1 {
-			m.addFlags(unix.NLM_F_ACK)
-		}
-		datagram = append(datagram, m...)
-	}
-	last := s.seq
+func (s *socket) exchange(results []error) {
+	last := s.out.seq
+	first := last - uint32(len(results)) + 1
 	fail := func(err error) {
 		for i := range results {
 			if results[i] == nil {
@@ -95,80 +92,82 @@ func (s *socket) exchange(requests []message, results []error) {
 			}
 		}
 	}
-	if err := unix.Sendto(s.fd, datagram, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		fail(fmt.Errorf("send to netlink: %w", err))
+	s.out.AddFlags(unix.NLM_F_ACK)
+	if err := s.send(); err != nil {
+		fail(err)
 		return
 	}
 	for done := false; !done; {
-		err := s.receive(func(r reply) {
-			index := r.seq - first
-			if r.typ != unix.NLMSG_ERROR || index >= uint32(len(results)) {
-				return
-			}
-			results[index] = r.errno()
-			done = done || r.seq == last
-		})
+		datagram, err := s.receive()
 		if err != nil {
-			fail(fmt.Errorf("receive from netlink: %w", err))
+			fail(err)
 			return
+		}
+		for m := range nlmsg.Messages(datagram) {
+			index := m.Seq - first
+			if m.Type != unix.NLMSG_ERROR || index >= uint32(len(results)) {
+				continue
+			}
+			results[index] = m.Errno()
+			done = done || m.Seq == last
 		}
 	}
 }
 
-// query sends one request and calls each for every message of the answer, be it
-// a dump or a single object. The reply's data is valid only during the call.
-func (s *socket) query(request message, each func(reply)) error {
+// query sends the one request that write writes, and calls each for every message
+// of the answer, be it a dump or a single object. The message's data is valid only
+// during the call.
+func (s *socket) query(write func(*requests), each func(nlmsg.Message)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seq++
-	request.finish(s.seq)
-	if err := unix.Sendto(s.fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return fmt.Errorf("send to netlink: %w", err)
+	s.out.Reset()
+	write(&s.out)
+	if err := s.send(); err != nil {
+		return err
 	}
 	var failure error
 	for done := false; !done; {
-		err := s.receive(func(r reply) {
-			if r.seq != s.seq || done {
-				return
+		datagram, err := s.receive()
+		if err != nil {
+			return err
+		}
+		for m := range nlmsg.Messages(datagram) {
+			if m.Seq != s.out.seq || done {
+				continue
 			}
-			if r.flags&unix.NLM_F_DUMP_INTR != 0 {
+			if m.Flags&unix.NLM_F_DUMP_INTR != 0 {
 				failure = errInterrupted
 			}
-			switch r.typ {
+			switch m.Type {
 			case unix.NLMSG_DONE:
 				done = true
 			case unix.NLMSG_ERROR:
-				if err := r.errno(); err != nil {
+				if err := m.Errno(); err != nil {
 					failure = err
 				}
 				done = true
 			default:
-				each(r)
-				done = r.flags&unix.NLM_F_MULTI == 0
+				each(m)
+				done = m.Flags&unix.NLM_F_MULTI == 0
 			}
-		})
-		if err != nil {
-			return fmt.Errorf("receive from netlink: %w", err)
 		}
 	}
 	return failure
 }
 
-// receive reads one datagram from the kernel.
-func (s *socket) receive(each func(reply)) error {
-	for {
-		n, from, err := unix.Recvfrom(s.fd, s.buf, 0)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		// Another process may send to our port; only the kernel is port 0.
-		if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
-			continue
-		}
-		splitReplies(s.buf[:n], each)
-		return nil
+// send sends the requests that have been written.
+func (s *socket) send() error {
+	if err := unix.Sendto(s.fd, s.out.Bytes(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return fmt.Errorf("send to netlink: %w", err)
 	}
+	return nil
+}
+
+// receive reads one datagram from the kernel, valid until the next.
+func (s *socket) receive() ([]byte, error) {
+	datagram, err := nlmsg.Receive(s.fd, s.buf)
+	if err != nil {
+		return nil, fmt.Errorf("receive from netlink: %w", err)
+	}
+	return datagram, nil
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/nlmsg"
 )
 
 // ErrNotFound is returned for an interface that does not exist.
@@ -97,7 +99,7 @@ func parseLink(data []byte) (linkInfo, bool) {
 		index: int(int32(binary.NativeEndian.Uint32(data[4:]))),
 		up:    binary.NativeEndian.Uint32(data[8:])&ready == ready,
 	}
-	splitAttrs(data[unix.SizeofIfInfomsg:], func(typ uint16, value []byte) {
+	for typ, value := range nlmsg.Attrs(data[unix.SizeofIfInfomsg:]) {
 		switch typ {
 		case unix.IFLA_IFNAME:
 			info.name = zeroTerminated(value)
@@ -108,7 +110,7 @@ func parseLink(data []byte) (linkInfo, bool) {
 				info.mtu = int(binary.NativeEndian.Uint32(value))
 			}
 		}
-	})
+	}
 	return info, info.index > 0 && info.name != ""
 }
 
@@ -128,7 +130,7 @@ func parseAddr(data []byte) (addrInfo, bool) {
 	info := addrInfo{index: int(binary.NativeEndian.Uint32(data[4:]))}
 	bits, flags := int(data[1]), uint32(data[2])
 	var address, local netip.Addr
-	splitAttrs(data[unix.SizeofIfAddrmsg:], func(typ uint16, value []byte) {
+	for typ, value := range nlmsg.Attrs(data[unix.SizeofIfAddrmsg:]) {
 		switch typ {
 		case unix.IFA_ADDRESS:
 			address, _ = netip.AddrFromSlice(value)
@@ -139,7 +141,7 @@ func parseAddr(data []byte) (addrInfo, bool) {
 				flags = binary.NativeEndian.Uint32(value)
 			}
 		}
-	})
+	}
 	// On point-to-point links IFA_ADDRESS is the peer's; IPv6 has no IFA_LOCAL otherwise.
 	if local.IsValid() {
 		address = local

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/nlmsg"
 )
 
 // From linux/inet_diag.h. Ports and addresses are in network order, the rest in
@@ -72,49 +74,11 @@ func parseRecord(b []byte) (record, bool) {
 	}
 	if addr.Is6() {
 		r.dual = true
-		splitAttrs(b[sizeofMsg:], func(typ uint16, value []byte) {
+		for typ, value := range nlmsg.Attrs(b[sizeofMsg:]) {
 			if typ == attrV6Only && len(value) == 1 {
 				r.dual = value[0] == 0
 			}
-		})
+		}
 	}
 	return r, true
 }
-
-// message is one netlink message.
-type message struct {
-	typ, flags uint16
-	seq        uint32
-	data       []byte
-}
-
-// splitMessages cuts a datagram into messages; what is malformed ends it.
-func splitMessages(b []byte, each func(message)) {
-	for len(b) >= unix.SizeofNlMsghdr {
-		n := int(binary.NativeEndian.Uint32(b))
-		if n < unix.SizeofNlMsghdr || n > len(b) {
-			return
-		}
-		each(message{
-			typ:   binary.NativeEndian.Uint16(b[4:]),
-			flags: binary.NativeEndian.Uint16(b[6:]),
-			seq:   binary.NativeEndian.Uint32(b[8:]),
-			data:  b[unix.SizeofNlMsghdr:n],
-		})
-		b = b[min(align(n), len(b)):]
-	}
-}
-
-// splitAttrs walks the attributes in b; what is malformed ends the walk.
-func splitAttrs(b []byte, each func(typ uint16, value []byte)) {
-	for len(b) >= unix.SizeofRtAttr {
-		n := int(binary.NativeEndian.Uint16(b))
-		if n < unix.SizeofRtAttr || n > len(b) {
-			return
-		}
-		each(binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[unix.SizeofRtAttr:n])
-		b = b[min(align(n), len(b)):]
-	}
-}
-
-func align(n int) int { return (n + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALIGNTO - 1) }

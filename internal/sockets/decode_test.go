@@ -3,12 +3,15 @@ package sockets
 import (
 	"encoding/hex"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/nlmsg"
 )
 
 // unhex reads hex digits with comments behind #.
@@ -113,21 +116,20 @@ func FuzzDecode(f *testing.F) {
 		f.Add(append(header, data...))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var got []message
-		splitMessages(b, func(m message) { got = append(got, m) })
+		got := slices.Collect(nlmsg.Messages(b))
 		if want, err := syscall.ParseNetlinkMessage(b); err == nil {
 			if len(got) != len(want) {
 				t.Fatalf("%d messages, want %d", len(got), len(want))
 			}
 			for i, m := range want {
-				if got[i].typ != m.Header.Type || got[i].seq != m.Header.Seq || string(got[i].data) != string(m.Data) {
+				if got[i].Type != m.Header.Type || got[i].Seq != m.Header.Seq || string(got[i].Data) != string(m.Data) {
 					t.Errorf("message %d is %+v, want %+v", i, got[i], m)
 				}
 			}
 		}
 		for _, m := range got {
-			_ = m.errno()
-			r, ok := parseRecord(m.data)
+			_ = m.Errno()
+			r, ok := parseRecord(m.Data)
 			if !ok {
 				continue
 			}
@@ -135,7 +137,7 @@ func FuzzDecode(f *testing.F) {
 			if !addr.IsValid() || addr.Is4In6() || addr.Zone() != "" || r.dual && addr.Is4() {
 				t.Errorf("record %+v", r)
 			}
-			attrs(t, m.data[sizeofMsg:])
+			attrs(t, m.Data[sizeofMsg:])
 		}
 	})
 }
@@ -151,12 +153,12 @@ func attrs(t *testing.T, b []byte) {
 		return
 	}
 	i := 0
-	splitAttrs(b, func(typ uint16, value []byte) {
+	for typ, value := range nlmsg.Attrs(b) {
 		if i < len(want) && (typ != want[i].Attr.Type&nl.NLA_TYPE_MASK || string(value) != string(want[i].Value)) {
 			t.Errorf("attribute %d is %d %x, want %+v", i, typ, value, want[i])
 		}
 		i++
-	})
+	}
 	if i != len(want) {
 		t.Errorf("%d attributes, want %d", i, len(want))
 	}

@@ -1,11 +1,12 @@
 package sockets
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/nlmsg"
 )
 
 // diagByFamily is SOCK_DIAG_BY_FAMILY, the type of requests and answers.
@@ -70,70 +71,38 @@ func (d *diag) dumpBoth(protocol uint8, states uint32, each func(record)) error 
 func (d *diag) dump(family, protocol uint8, states uint32, each func(record)) error {
 	d.seq++
 	seq := d.seq
-	request := make([]byte, 0, unix.SizeofNlMsghdr+sizeofRequest)
-	request = binary.NativeEndian.AppendUint32(request, uint32(cap(request)))
-	request = binary.NativeEndian.AppendUint16(request, diagByFamily)
-	request = binary.NativeEndian.AppendUint16(request, unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
-	request = binary.NativeEndian.AppendUint32(request, seq)
-	request = binary.NativeEndian.AppendUint32(request, 0) // the kernel knows our port
-	request = appendRequest(request, family, protocol, states)
-	if err := unix.Sendto(d.fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	var request nlmsg.Builder
+	request.Begin(diagByFamily, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, seq,
+		appendRequest(make([]byte, 0, sizeofRequest), family, protocol, states)...)
+	request.End()
+	if err := unix.Sendto(d.fd, request.Bytes(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return fmt.Errorf("ask socket diagnostics: %w", err)
 	}
 	var failure error
 	for done := false; !done; {
-		err := d.receive(func(m message) {
+		datagram, err := nlmsg.Receive(d.fd, d.buf)
+		if err != nil {
+			return fmt.Errorf("read socket diagnostics: %w", err)
+		}
+		for m := range nlmsg.Messages(datagram) {
 			// What an earlier dump has left behind has its number.
-			if m.seq != seq || done {
-				return
+			if m.Seq != seq || done {
+				continue
 			}
-			switch m.typ {
+			switch m.Type {
 			case unix.NLMSG_DONE:
 				done = true
 			case unix.NLMSG_ERROR:
-				done, failure = true, m.errno()
+				done, failure = true, m.Errno()
 			case diagByFamily:
-				if r, ok := parseRecord(m.data); ok {
+				if r, ok := parseRecord(m.Data); ok {
 					each(r)
 				}
 			}
-		})
-		if err != nil {
-			return fmt.Errorf("read socket diagnostics: %w", err)
 		}
 	}
 	if failure != nil {
 		return fmt.Errorf("socket diagnostics: %w", failure)
 	}
 	return nil
-}
-
-// errno is the error inside an NLMSG_ERROR message.
-func (m message) errno() error {
-	if len(m.data) < 4 {
-		return unix.EBADMSG
-	}
-	if code := int32(binary.NativeEndian.Uint32(m.data)); code != 0 {
-		return unix.Errno(-code)
-	}
-	return nil
-}
-
-// receive reads one datagram from the kernel.
-func (d *diag) receive(each func(message)) error {
-	for {
-		n, from, err := unix.Recvfrom(d.fd, d.buf, 0)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		// Another process may send to our port; only the kernel is port 0.
-		if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
-			continue
-		}
-		splitMessages(d.buf[:n], each)
-		return nil
-	}
 }
