@@ -1,6 +1,8 @@
 /* What the program and the daemon agree on: sizes, states, and the layout of every
  * map's keys and values. Go's types are generated from these (pkg/loader); whoever
- * changes a layout raises ABI_VERSION, so that a daemon knows a predecessor's pins.
+ * changes the layout of a map that is pinned, or gives what lies in it a meaning that
+ * older programs would get wrong, raises ABI_VERSION, so that a daemon knows a
+ * predecessor's pins.
  *
  * Numbers are in host order unless their type says otherwise (__be16, __be32).
  * Addresses of 16 bytes hold IPv4 as ::ffff:a.b.c.d.
@@ -25,6 +27,10 @@
 
 #define NO_TARGET 0xff /* in a Maglev table: nobody serves this */
 #define NO_SET 0xffff  /* in a service: nobody takes its new flows but this host's stack */
+#define NO_SERVICE 0xffff /* in a flow that a peer has told: no such service here */
+
+#define TRAFFIC_SERVICES 2048 /* whose traffic is counted for each: those with the lowest ids */
+#define REPLICA_BATCH 512     /* records that one run of replicate works off at most */
 
 /* What may be done with a target. */
 enum target_flags {
@@ -103,8 +109,12 @@ struct flow6_key {
 	__be16 vip_port;
 };
 
+/* Programs before replication have written 0 for all but FLOW_CLOSING, and leave the
+ * others alone but where they clear all. */
 enum flow_flags {
 	FLOW_CLOSING = 1, /* a FIN or RST has gone by */
+	FLOW_REPLICA = 2, /* a peer has told it, and no packet of it has come here since */
+	FLOW_GENERATION = 0xfc, /* of a replica: a number for when it was told last */
 };
 
 struct flow {
@@ -112,6 +122,79 @@ struct flow {
 	__u8 flags;  /* enum flow_flags */
 	__u16 service; /* id */
 	__u32 seen;  /* jiffies of the last packet, the low 32 bits */
+};
+
+/* What has become of a flow. Nothing is told of flows that peers have told. */
+enum event_kind {
+	EVENT_CREATED = 1, /* first ACK, or first datagram */
+	EVENT_CLOSING = 2, /* first FIN or RST */
+	EVENT_MOVED = 3,   /* begun anew by a SYN or datagram, perhaps at another target */
+};
+
+/* A record of the ring buffer. */
+struct event {
+	struct flow6_key key; /* of IPv4: a struct flow4_key, and what is behind it undefined */
+	__u8 kind; /* enum event_kind */
+	__u8 proto;
+	__u8 ipv6; /* 1 or 0 */
+	__u8 target;
+	__u16 service;
+	__u16 pad;
+};
+
+/* Who reads the ring. One entry, mapped into the daemon's memory. */
+struct listener {
+	__u32 on;   /* by the daemon: 1 while events are wanted */
+	__u32 pad;
+	__u64 lost; /* by the program: events that found the ring full */
+};
+
+/* What replicate is to do. */
+enum replica_op {
+	REPLICA_TELL = 1,  /* a peer has the flow */
+	REPLICA_GONE = 2,  /* a peer has it no more */
+	REPLICA_SWEEP = 3, /* nobody has told it for long: if flags are still its flags, it goes */
+};
+
+/* What has come of it. */
+enum replica_result {
+	REPLICA_SAME = 1, /* it was so but for its age, or there was nothing to delete */
+	REPLICA_ADDED = 2, /* it was not there */
+	REPLICA_ALTERED = 3, /* its target, or whether it is closing, was another */
+	REPLICA_REMOVED = 4,
+	REPLICA_KEPT = 5, /* what is here is younger */
+	REPLICA_FAILED = 6, /* the table has no room that could be made */
+};
+
+/* A record for replicate. REPLICA_BATCH entries, mapped into the daemon's memory. */
+struct replica {
+	struct flow6_key key; /* as in struct event */
+	__u8 op;     /* enum replica_op */
+	__u8 result; /* by the program: enum replica_result */
+	__u8 proto;
+	__u8 ipv6;
+	__u8 target;
+	__u8 flags;  /* enum flow_flags */
+	__u8 own;    /* 1: what has had a packet here since the peer's last one stays as it is */
+	__u8 pad;
+	__u32 idle;  /* jiffies since the peer's last packet */
+};
+
+/* What replicate is run with. */
+struct replicate_args {
+	__u32 records; /* the first so many */
+};
+
+struct tally {
+	__u64 packets;
+	__u64 bytes; /* of whole frames */
+};
+
+/* A service's traffic as it arrives here first: what a peer has sent on is counted
+ * there. TRAFFIC_SERVICES entries by id, and one for all others. */
+struct traffic {
+	struct tally target[MAX_TARGETS]; /* sent on to a peer, or passed to this host's haproxy */
+	struct tally nobody; /* left to this host's stack: the target is dead, or there is none */
 };
 
 struct address {

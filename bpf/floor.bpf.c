@@ -123,7 +123,7 @@ static __always_inline int ground(struct xdp_md *ctx, int ipv6, int steps)
 		folded = key4.vip;
 	}
 	if (steps & FILTER && !maybe_vip(ctl, folded))
-		return count(pass(PASS_OTHER));
+		return count(ctx, pass(PASS_OTHER));
 	if (steps & PROBE) {
 		struct address from, to;
 		struct session *s;
@@ -144,7 +144,7 @@ static __always_inline int ground(struct xdp_md *ctx, int ipv6, int steps)
 		if (!s)
 			return XDP_ABORTED;
 		s->window = bpf_ktime_get_ns() >> 24;
-		return count(because(SBFD_REFLECTED, XDP_TX));
+		return count(ctx, because(SBFD_REFLECTED, XDP_TX));
 	}
 	if (steps & FLOW) {
 		struct flow *flow = bpf_map_lookup_elem(flows, key);
@@ -176,10 +176,10 @@ static __always_inline int ground(struct xdp_md *ctx, int ipv6, int steps)
 		bpf_map_update_elem(flows, key, &flow, BPF_ANY);
 	}
 	if (!(steps & SEND))
-		return count(pass(PASS_LOCAL_FLOW));
+		return count(ctx, pass(PASS_LOCAL_FLOW));
 	copy_mac(eth->h_dest, target_at(ctl, place)->mac);
 	copy_mac(eth->h_source, target_at(ctl, place)->source);
-	return count(because(TX_FLOW, XDP_TX));
+	return count(ctx, because(TX_FLOW, XDP_TX));
 }
 
 #define FLOOR(name, steps)                                                    \

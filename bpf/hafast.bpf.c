@@ -11,6 +11,7 @@
  */
 #include "gate.h"
 #include "packet.h"
+#include "replicate.h"
 #include "sbfd.h"
 #include "steer.h"
 
@@ -242,7 +243,7 @@ int hafast(struct xdp_md *ctx)
 	p.ctl = bpf_map_lookup_elem(&control, &zero);
 	if (!p.ctl)
 		return XDP_PASS;
-	return count(handle(&p));
+	return count(ctx, handle(&p));
 }
 
 char _license[] SEC("license") = "GPL";

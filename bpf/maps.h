@@ -1,5 +1,6 @@
 /* The maps. Those that the daemon writes on every beat, or while packets fly, are
- * mapped into its memory. */
+ * mapped into its memory. All are pinned but the last ones, which mean something to the
+ * daemon that has made them alone. */
 #pragma once
 
 #include <linux/bpf.h>
@@ -81,3 +82,32 @@ FLOWS(tcp4, flow4_key);
 FLOWS(tcp6, flow6_key);
 FLOWS(udp4, flow4_key);
 FLOWS(udp6, flow6_key);
+
+/* What is news to peers. The daemon sets the size. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct listener);
+} listener SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TRAFFIC_SERVICES + 1);
+	__type(key, __u32);
+	__type(value, struct traffic);
+} traffics SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, REPLICA_BATCH);
+	__type(key, __u32);
+	__type(value, struct replica);
+} replicas SEC(".maps");

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "count.h"
+#include "events.h"
 #include "packet.h"
 #include "services.h"
 
@@ -108,50 +109,70 @@ static __always_inline enum knowledge known_here(const struct flow_packet *f, in
 }
 
 /* send hands a frame to a peer, which answers the client itself. */
-static __always_inline outcome send(const struct packet *p, __u32 place, enum reason reason)
+static __always_inline outcome send(const struct packet *p, __u32 place, enum reason reason, __u32 service)
 {
 	const struct target *t;
 
 	if (place >= MAX_TARGETS)
-		return pass(PASS_NO_TARGET);
+		return credited(pass(PASS_NO_TARGET), service, NOBODY);
 	t = target_at(p->ctl, place);
 	if (!t->ifindex)
-		return pass(PASS_DEAD_TARGET); /* the daemon does not know the way yet */
+		return credited(pass(PASS_DEAD_TARGET), service, NOBODY); /* the daemon does not know the way yet */
 	if (t->ifindex == p->ctx->ingress_ifindex && !same_mac(p->eth->h_dest, t->source) && !is_virtual(p->eth->h_dest))
 		return pass(PASS_OTHER); /* another host's, that a switch has flooded: it will see to it */
 	copy_mac(p->eth->h_dest, t->mac);
 	copy_mac(p->eth->h_source, t->source);
 	if (t->ifindex == p->ctx->ingress_ifindex)
-		return because(reason, XDP_TX);
-	return because(reason, bpf_redirect(t->ifindex, 0));
+		return credited(because(reason, XDP_TX), service, place);
+	return credited(because(reason, bpf_redirect(t->ifindex, 0)), service, place);
 }
 
-static __always_inline void store(const struct flow_packet *f, __u32 place, __u16 service)
+/* tell the daemon, for the peers, what has become of the packet's flow. */
+static __always_inline void tell(const struct flow_packet *f, enum event_kind kind, __u32 place, __u32 service)
+{
+	__u64 news = NEWS(kind, f->proto, place, service);
+
+	if (f->ipv6)
+		tell6(f->key, news);
+	else
+		tell4(f->key, news);
+}
+
+/* store remembers a flow, which is new or begun anew. */
+static __always_inline void store(const struct flow_packet *f, enum event_kind kind, __u32 place, __u32 service)
 {
 	struct flow flow = {.target = place, .service = service, .seen = jiffies()};
 
-	bpf_map_update_elem(f->flows, f->key, &flow, BPF_ANY);
+	if (!bpf_map_update_elem(f->flows, f->key, &flow, BPF_ANY))
+		tell(f, kind, place, service);
 }
 
-static __always_inline void touch(struct flow *flow, __u8 bits)
+static __always_inline void touch(const struct flow_packet *f, struct flow *flow, __u8 bits)
 {
 	__u32 now = jiffies();
 
-	if (flow->seen != now)
-		flow->seen = now; /* not at every packet: the line stays clean */
-	if (bits & (TCP_FIN | TCP_RST) && !(flow->flags & FLOW_CLOSING))
+	if (flow->seen != now) { /* not at every packet: the line stays clean */
+		flow->seen = now;
+		if (flow->flags & FLOW_REPLICA)
+			flow->flags &= FLOW_CLOSING; /* it is this host's own from now on */
+	}
+	if (bits & (TCP_FIN | TCP_RST) && !(flow->flags & FLOW_CLOSING)) {
 		flow->flags |= FLOW_CLOSING;
+		tell(f, EVENT_CLOSING, flow->target, flow->service);
+	}
 }
 
 /* follow sends a packet where its flow is. If that target is dead, this host's stack
  * tells the client so. */
-static __always_inline outcome follow(const struct packet *p, __u32 place)
+static __always_inline outcome follow(const struct packet *p, const struct flow *flow)
 {
+	__u32 place = flow->target, service = flow->service;
+
 	if (has(p->ctl, place, TARGET_LOCAL))
-		return pass(PASS_LOCAL_FLOW);
+		return credited(pass(PASS_LOCAL_FLOW), service, place);
 	if (!has(p->ctl, place, TARGET_OLD))
-		return pass(PASS_DEAD_TARGET);
-	return send(p, place, TX_FLOW);
+		return credited(pass(PASS_DEAD_TARGET), service, NOBODY);
+	return send(p, place, TX_FLOW, service);
 }
 
 /* open_tcp places a new connection. flow is what a predecessor of the same addresses
@@ -163,6 +184,7 @@ static __always_inline outcome open_tcp(const struct flow_packet *f, struct flow
 	struct control *ctl = p->ctl;
 	__u32 which = ctl->bank, self = ctl->self, place, hash;
 	__u64 service = look_up(f, which);
+	__u32 id = FOUND_ID(service);
 
 	if (!service)
 		return pass(PASS_NO_SERVICE);
@@ -175,14 +197,16 @@ static __always_inline outcome open_tcp(const struct flow_packet *f, struct flow
 	if (place == self && known_here(f, 0) == UNKNOWN)
 		place = choose(which, FOUND_SET(service), hash, self);
 	if (place == NO_TARGET)
-		return pass(PASS_NO_TARGET);
-	if (flow && (flow->target != place || flow->flags)) {
+		return credited(pass(PASS_NO_TARGET), id, NOBODY);
+	if (flow && (flow->target != place || flow->flags & FLOW_CLOSING)) {
 		flow->target = place;
 		flow->flags = 0;
+		flow->seen = jiffies();
+		tell(f, EVENT_MOVED, place, id);
 	}
 	if (place == self)
-		return pass(PASS_LOCAL_NEW);
-	return send(p, place, TX_NEW);
+		return credited(pass(PASS_LOCAL_NEW), id, place);
+	return send(p, place, TX_NEW, id);
 }
 
 /* second_chance finds the haproxy of a connection that is not in the table: one that
@@ -194,6 +218,7 @@ static __always_inline outcome second_chance(const struct flow_packet *f, __u8 b
 	__u32 which = p->ctl->bank, self = p->ctl->self, now, before, place, hash;
 	enum knowledge known;
 	__u64 service = look_up(f, which);
+	__u32 id = FOUND_ID(service);
 
 	if (!service)
 		return pass(PASS_NO_SERVICE);
@@ -202,8 +227,8 @@ static __always_inline outcome second_chance(const struct flow_packet *f, __u8 b
 	known = known_here(f, now == self);
 	if (known == KNOWN) {
 		if (!(bits & (TCP_SYN | TCP_FIN | TCP_RST)))
-			store(f, self, FOUND_ID(service));
-		return pass(PASS_LOCAL_SOCKET);
+			store(f, EVENT_CREATED, self, id);
+		return credited(pass(PASS_LOCAL_SOCKET), id, self);
 	}
 	/* A peer that has just been drained is in the table for a moment yet. */
 	place = named(f, which, service);
@@ -217,10 +242,10 @@ static __always_inline outcome second_chance(const struct flow_packet *f, __u8 b
 		now = choose(which, FOUND_SET(service), hash, self);
 	place = elsewhere(now, before);
 	if (place == NO_TARGET)
-		return pass(PASS_NO_TARGET);
+		return credited(pass(PASS_NO_TARGET), id, NOBODY);
 	if (!(bits & (TCP_SYN | TCP_FIN | TCP_RST)))
-		store(f, place, FOUND_ID(service));
-	return send(p, place, TX_SECOND_CHANCE);
+		store(f, EVENT_CREATED, place, id);
+	return send(p, place, TX_SECOND_CHANCE, id);
 }
 
 static __always_inline outcome steer_tcp(const struct flow_packet *f)
@@ -232,8 +257,8 @@ static __always_inline outcome steer_tcp(const struct flow_packet *f)
 		return open_tcp(f, flow);
 	if (!flow)
 		return second_chance(f, bits);
-	touch(flow, bits);
-	return follow(f->frame, flow->target);
+	touch(f, flow, bits);
+	return follow(f->frame, flow);
 }
 
 /* steer_udp: without a handshake the first datagram makes the flow, and one whose
@@ -244,21 +269,23 @@ static __always_inline outcome steer_udp(const struct flow_packet *f)
 	struct flow *flow = bpf_map_lookup_elem(f->flows, f->key);
 	__u32 which = p->ctl->bank, place;
 	__u64 service;
+	__u32 id;
 
 	if (flow && has(p->ctl, flow->target, TARGET_OLD)) {
-		touch(flow, 0);
-		return follow(p, flow->target);
+		touch(f, flow, 0);
+		return follow(p, flow);
 	}
 	service = look_up(f, which);
+	id = FOUND_ID(service);
 	if (!service)
 		return pass(PASS_NO_SERVICE);
 	place = choose(which, FOUND_SET(service), hash_of(f), NO_TARGET);
 	if (place == NO_TARGET)
-		return pass(PASS_NO_TARGET);
-	store(f, place, FOUND_ID(service));
+		return credited(pass(PASS_NO_TARGET), id, NOBODY);
+	store(f, flow ? EVENT_MOVED : EVENT_CREATED, place, id);
 	if (place == p->ctl->self)
-		return pass(PASS_LOCAL_NEW);
-	return send(p, place, TX_NEW);
+		return credited(pass(PASS_LOCAL_NEW), id, place);
+	return send(p, place, TX_NEW, id);
 }
 
 /* steer_error takes an ICMP error to the haproxy whose flow it is about. */
@@ -268,20 +295,25 @@ static __always_inline outcome steer_error(const struct flow_packet *f)
 	struct flow *flow = bpf_map_lookup_elem(f->flows, f->key);
 	__u32 which = p->ctl->bank, place;
 	__u64 service;
+	__u32 id;
 
 	if (flow) {
 		place = flow->target;
+		id = flow->service;
 	} else {
 		service = look_up(f, which);
 		if (!service)
 			return pass(PASS_NO_SERVICE);
+		id = FOUND_ID(service);
 		if (f->proto == IPPROTO_TCP && known_here(f, 0) == KNOWN)
-			return pass(PASS_ICMP_LOCAL);
+			return credited(pass(PASS_ICMP_LOCAL), id, p->ctl->self);
 		place = choose(which, FOUND_SET(service), hash_of(f), NO_TARGET);
 		if (f->proto == IPPROTO_TCP)
 			place = elsewhere(place, named(f, which + 1, look_up(f, which + 1)));
 	}
-	if (place == p->ctl->self || !has(p->ctl, place, TARGET_OLD))
-		return pass(PASS_ICMP_LOCAL);
-	return send(p, place, TX_ICMP);
+	if (place == p->ctl->self)
+		return credited(pass(PASS_ICMP_LOCAL), id, place);
+	if (!has(p->ctl, place, TARGET_OLD))
+		return credited(pass(PASS_ICMP_LOCAL), id, NOBODY);
+	return send(p, place, TX_ICMP, id);
 }

@@ -25,6 +25,13 @@ const (
 	serviceProbes = 16
 
 	flowClosing = 1
+	flowReplica = 2
+
+	// NoService as a flow's service: a peer has told it, and there is no such service
+	// here.
+	NoService = 0xffff
+	// TrafficServices is how many services, by number, have their traffic counted each.
+	TrafficServices = 2048
 )
 
 // Protocols of services and flows.
@@ -37,4 +44,7 @@ const (
 const targetWords = 9
 
 // A layout that the code relies on fails to compile when it changes.
-var _ [targetWords * 4]byte = [unsafe.Sizeof(bpfTarget{})]byte{}
+var (
+	_ [targetWords * 4]byte = [unsafe.Sizeof(bpfTarget{})]byte{}
+	_ [0]byte               = [unsafe.Sizeof(bpfReplica{}) % 8]byte{}
+)

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,7 +15,8 @@ func TestNumbersEqualTheHeader(t *testing.T) {
 		"ABI_VERSION": abiVersion, "MAX_TARGETS": MaxTargets, "MAX_PEERS": MaxPeers, "MAX_GATES": MaxGates,
 		"MAX_SETS": MaxSets, "MAX_VIPS": MaxVIPs, "MAX_LOCALS": MaxLocals, "TABLE_SIZE": TableSize,
 		"SERVICE_SLOTS": serviceSlots, "SERVICE_PROBES": serviceProbes, "NO_TARGET": NoTarget, "NO_SET": NoSet,
-		"FILTER_BITS": 64 * len(bpfControl{}.Filter),
+		"FILTER_BITS": 64 * len(bpfControl{}.Filter), "NO_SERVICE": NoService, "TRAFFIC_SERVICES": TrafficServices,
+		"REPLICA_BATCH": replicaBatch,
 	} {
 		m := regexp.MustCompile(`(?m)^#define ` + name + ` (\w+)`).FindStringSubmatch(header)
 		if m == nil {
@@ -27,11 +29,19 @@ func TestNumbersEqualTheHeader(t *testing.T) {
 		}
 	}
 	for name, ours := range map[string]int{
-		"TARGET_LOCAL": int(TargetLocal), "TARGET_NEW": int(TargetNew), "TARGET_OLD": int(TargetOld), "FLOW_CLOSING": flowClosing,
+		"TARGET_LOCAL": int(TargetLocal), "TARGET_NEW": int(TargetNew), "TARGET_OLD": int(TargetOld),
+		"FLOW_CLOSING": flowClosing, "FLOW_REPLICA": flowReplica,
+		"EVENT_CREATED": int(FlowCreated), "EVENT_CLOSING": int(FlowClosing), "EVENT_MOVED": int(FlowMoved),
+		"REPLICA_TELL": replicaTell, "REPLICA_GONE": replicaGone, "REPLICA_SWEEP": replicaSweep,
+		"REPLICA_SAME": int(ReplicaSame), "REPLICA_ADDED": int(ReplicaAdded), "REPLICA_ALTERED": int(ReplicaAltered),
+		"REPLICA_REMOVED": int(ReplicaRemoved), "REPLICA_KEPT": int(ReplicaKept), "REPLICA_FAILED": int(ReplicaFailed),
 	} {
 		if !regexp.MustCompile(`\b` + name + ` = ` + strconv.Itoa(ours) + `,`).MatchString(header) {
 			t.Errorf("%s is not %d in abi.h", name, ours)
 		}
+	}
+	if mask := "FLOW_GENERATION = " + fmt.Sprintf("%#x", maxGenerations<<generationShift) + ","; !strings.Contains(header, mask) {
+		t.Errorf("abi.h does not have %s", mask)
 	}
 }
 

@@ -20,6 +20,9 @@
 //	    links/2         the attachment to the interface with index 2
 //	    next/           of a daemon that is between Open and Attach; otherwise absent
 //
+// Not pinned is what means something to one process alone: the ring of flow events, the
+// records of replicas, and traffic by the process's own numbers of services.
+//
 // A daemon that opens the directory takes over what its predecessor has left: maps
 // with the same layout are adopted, contents and all. Maps that the daemon fills
 // anyway are made anew if their layout has changed. Flow tables of another capacity
@@ -35,13 +38,24 @@
 // finds its way: next/ is thrown away, and the flow tables that are really in use
 // are found through the program of the pinned link.
 //
+// # Replication
+//
+// Peers are to know each other's flows. The program tells what becomes of them
+// (ListenFlows, FlowEvents); what peers tell is written into the tables by a second
+// program, which looks up, compares and writes within the kernel (ApplyReplicas), and
+// whose work the first one does not tell of. A Walk reads the tables for a peer that
+// has to hear everything, and a Sweep deletes what such a peer did not hear of. An
+// entry knows that it is a replica until a packet of it comes here, and when it was
+// told last, to the generation.
+//
 // # Concurrency
 //
 // All methods are safe for concurrent use. Those that only store into memory that is
 // shared with the program (RenewLease, SetServing, SetGate, SetTargetFlags, Session)
 // take no lock, make no system call and do not allocate; the others may wait for each
 // other, for a system call, and where it is said, for an RCU grace period (10 to 20 ms).
-// After Close, stores go on to reach the pinned maps and everything else returns errors.
+// Replication has locks of its own, and waits for none of the others. After Close,
+// stores go on to reach the pinned maps, and everything else returns errors.
 //
 // Interfaces are looked up in the calling thread's network namespace.
 package loader

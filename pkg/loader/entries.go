@@ -8,23 +8,40 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+// entryReader reads a flow table in pieces.
+//
 // The kernel walks a hash table bucket by bucket, and entries do not change their
 // bucket: an iteration in batches ends even while packets add and remove entries, and
 // sees what stays exactly once.
+type entryReader[K any] struct {
+	m      *ebpf.Map
+	cursor ebpf.MapBatchCursor
+}
+
+func readerOf[K any](m *ebpf.Map) entryReader[K] { return entryReader[K]{m: m} }
+
+// next fills both slices, which have the same length. ended: these were the last ones.
+func (r *entryReader[K]) next(keys []K, values []bpfFlow) (n int, ended bool, err error) {
+	n, err = r.m.BatchLookup(&r.cursor, keys, values, nil)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return n, true, nil
+	}
+	return n, false, err
+}
 
 // eachBatch calls f with up to batch entries at a time. The slices are used again.
 func eachBatch[K any](m *ebpf.Map, f func(keys []K, values []bpfFlow) error) error {
-	var cursor ebpf.MapBatchCursor
+	r := readerOf[K](m)
 	keys, values := make([]K, batch), make([]bpfFlow, batch)
 	for {
-		n, err := m.BatchLookup(&cursor, keys, values, nil)
-		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		n, ended, err := r.next(keys, values)
+		if err != nil {
 			return err
 		}
 		if err := f(keys[:n], values[:n]); err != nil {
 			return err
 		}
-		if err != nil { // that was the last one
+		if ended {
 			return nil
 		}
 	}

@@ -39,6 +39,17 @@ type bpfCounters struct {
 	Packets [32]uint64
 }
 
+type bpfEvent struct {
+	_       structs.HostLayout
+	Key     bpfFlow6Key
+	Kind    uint8
+	Proto   uint8
+	Ipv6    uint8
+	Target  uint8
+	Service uint16
+	Pad     uint16
+}
+
 type bpfFlow struct {
 	_       structs.HostLayout
 	Target  uint8
@@ -63,6 +74,13 @@ type bpfFlow6Key struct {
 	VipPort    uint16
 }
 
+type bpfListener struct {
+	_    structs.HostLayout
+	On   uint32
+	Pad  uint32
+	Lost uint64
+}
+
 type bpfLocal struct {
 	_             structs.HostLayout
 	Discriminator uint32
@@ -71,6 +89,25 @@ type bpfLocal struct {
 type bpfPeer struct {
 	_    structs.HostLayout
 	Slot uint32
+}
+
+type bpfReplica struct {
+	_      structs.HostLayout
+	Key    bpfFlow6Key
+	Op     uint8
+	Result uint8
+	Proto  uint8
+	Ipv6   uint8
+	Target uint8
+	Flags  uint8
+	Own    uint8
+	Pad    uint8
+	Idle   uint32
+}
+
+type bpfReplicateArgs struct {
+	_       structs.HostLayout
+	Records uint32
 }
 
 type bpfService4 struct {
@@ -122,6 +159,20 @@ type bpfTarget struct {
 	Pad     [3]uint8
 }
 
+type bpfTraffic struct {
+	_      structs.HostLayout
+	Target [16]struct {
+		_       structs.HostLayout
+		Packets uint64
+		Bytes   uint64
+	}
+	Nobody struct {
+		_       structs.HostLayout
+		Packets uint64
+		Bytes   uint64
+	}
+}
+
 type bpfVip struct {
 	_    structs.HostLayout
 	Gate uint32
@@ -136,19 +187,24 @@ type bpfWitness struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	bpfMapControl  = "control"
-	bpfMapCounters = "counters"
-	bpfMapLocals   = "locals"
-	bpfMapPeers    = "peers"
-	bpfMapSessions = "sessions"
-	bpfMapSteering = "steering"
-	bpfMapTcp4     = "tcp4"
-	bpfMapTcp6     = "tcp6"
-	bpfMapUdp4     = "udp4"
-	bpfMapUdp6     = "udp6"
-	bpfMapVips     = "vips"
-	bpfMapWitness  = "witness"
-	bpfProgHafast  = "hafast"
+	bpfMapControl    = "control"
+	bpfMapCounters   = "counters"
+	bpfMapEvents     = "events"
+	bpfMapListener   = "listener"
+	bpfMapLocals     = "locals"
+	bpfMapPeers      = "peers"
+	bpfMapReplicas   = "replicas"
+	bpfMapSessions   = "sessions"
+	bpfMapSteering   = "steering"
+	bpfMapTcp4       = "tcp4"
+	bpfMapTcp6       = "tcp6"
+	bpfMapTraffics   = "traffics"
+	bpfMapUdp4       = "udp4"
+	bpfMapUdp6       = "udp6"
+	bpfMapVips       = "vips"
+	bpfMapWitness    = "witness"
+	bpfProgHafast    = "hafast"
+	bpfProgReplicate = "replicate"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -193,7 +249,8 @@ type bpfSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfProgramSpecs struct {
-	Hafast *ebpf.ProgramSpec `ebpf:"hafast"`
+	Hafast    *ebpf.ProgramSpec `ebpf:"hafast"`
+	Replicate *ebpf.ProgramSpec `ebpf:"replicate"`
 }
 
 // bpfMapSpecs contains maps before they are loaded into the kernel.
@@ -202,12 +259,16 @@ type bpfProgramSpecs struct {
 type bpfMapSpecs struct {
 	Control  *ebpf.MapSpec `ebpf:"control"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Listener *ebpf.MapSpec `ebpf:"listener"`
 	Locals   *ebpf.MapSpec `ebpf:"locals"`
 	Peers    *ebpf.MapSpec `ebpf:"peers"`
+	Replicas *ebpf.MapSpec `ebpf:"replicas"`
 	Sessions *ebpf.MapSpec `ebpf:"sessions"`
 	Steering *ebpf.MapSpec `ebpf:"steering"`
 	Tcp4     *ebpf.MapSpec `ebpf:"tcp4"`
 	Tcp6     *ebpf.MapSpec `ebpf:"tcp6"`
+	Traffics *ebpf.MapSpec `ebpf:"traffics"`
 	Udp4     *ebpf.MapSpec `ebpf:"udp4"`
 	Udp6     *ebpf.MapSpec `ebpf:"udp6"`
 	Vips     *ebpf.MapSpec `ebpf:"vips"`
@@ -242,12 +303,16 @@ func (o *bpfObjects) Close() error {
 type bpfMaps struct {
 	Control  *ebpf.Map `ebpf:"control"`
 	Counters *ebpf.Map `ebpf:"counters"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Listener *ebpf.Map `ebpf:"listener"`
 	Locals   *ebpf.Map `ebpf:"locals"`
 	Peers    *ebpf.Map `ebpf:"peers"`
+	Replicas *ebpf.Map `ebpf:"replicas"`
 	Sessions *ebpf.Map `ebpf:"sessions"`
 	Steering *ebpf.Map `ebpf:"steering"`
 	Tcp4     *ebpf.Map `ebpf:"tcp4"`
 	Tcp6     *ebpf.Map `ebpf:"tcp6"`
+	Traffics *ebpf.Map `ebpf:"traffics"`
 	Udp4     *ebpf.Map `ebpf:"udp4"`
 	Udp6     *ebpf.Map `ebpf:"udp6"`
 	Vips     *ebpf.Map `ebpf:"vips"`
@@ -258,12 +323,16 @@ func (m *bpfMaps) Close() error {
 	return _BpfClose(
 		m.Control,
 		m.Counters,
+		m.Events,
+		m.Listener,
 		m.Locals,
 		m.Peers,
+		m.Replicas,
 		m.Sessions,
 		m.Steering,
 		m.Tcp4,
 		m.Tcp6,
+		m.Traffics,
 		m.Udp4,
 		m.Udp6,
 		m.Vips,
@@ -281,12 +350,14 @@ type bpfVariables struct {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfPrograms struct {
-	Hafast *ebpf.Program `ebpf:"hafast"`
+	Hafast    *ebpf.Program `ebpf:"hafast"`
+	Replicate *ebpf.Program `ebpf:"replicate"`
 }
 
 func (p *bpfPrograms) Close() error {
 	return _BpfClose(
 		p.Hafast,
+		p.Replicate,
 	)
 }
 

@@ -44,6 +44,12 @@ func (m *memory[T]) use(i int, f func(*T)) {
 	runtime.KeepAlive(m)
 }
 
+// all calls f with all entries, which must not be kept. Their size is a multiple of 8.
+func (m *memory[T]) all(f func([]T)) {
+	f(unsafe.Slice((*T)(unsafe.Pointer(&m.bytes[0])), len(m.bytes)/int(m.stride)))
+	runtime.KeepAlive(m)
+}
+
 // grace waits until every packet that was in the program when it was called has left
 // it: 10 to 20 ms.
 //

@@ -20,6 +20,8 @@ type DataPath struct {
 	sessions *memory[bpfSession]
 	witness  *memory[bpfWitness]
 	ticks    *ticks
+	events   *events
+	replicas *replicator
 
 	// mu guards all below, and changes of several entries together.
 	mu         sync.Mutex
@@ -75,6 +77,7 @@ func Open(opts Options) (_ *DataPath, err error) {
 	for _, name := range flowTables() {
 		spec.Maps[name].MaxEntries = opts.capacity(name)
 	}
+	spec.Maps[bpfMapEvents].MaxEntries = uint32(opts.EventBytes)
 	if err := d.load(spec); err != nil {
 		return nil, err
 	}
@@ -101,6 +104,9 @@ func (d *DataPath) load(spec *ebpf.CollectionSpec) error {
 		return fmt.Errorf("load the XDP program: %w", err)
 	}
 	d.program, d.maps = objects.Hafast, objects.bpfMaps
+	if d.replicas, err = newReplicator(objects.Replicate, objects.Replicas); err != nil {
+		return errors.Join(err, objects.Replicate.Close())
+	}
 	if err := d.mapAll(); err != nil {
 		return err
 	}
@@ -132,7 +138,10 @@ func (d *DataPath) mapAll() (err error) {
 	if d.sessions, err = mapMemory[bpfSession](d.maps.Sessions); err != nil {
 		return err
 	}
-	d.witness, err = mapMemory[bpfWitness](d.maps.Witness)
+	if d.witness, err = mapMemory[bpfWitness](d.maps.Witness); err != nil {
+		return err
+	}
+	d.events, err = newEvents(d.maps.Events, d.maps.Listener)
 	return err
 }
 
@@ -226,7 +235,9 @@ func (d *DataPath) stage(in *inheritance, adopt map[string]*ebpf.Map) error {
 	return d.pins.commit()
 }
 
-// byName are the maps by their names in the program.
+// byName are the maps that are pinned, by their names in the program. The others mean
+// something to this process alone: who reads its events, writes its records, or knows
+// what its numbers of services are.
 func (d *DataPath) byName() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		bpfMapControl: d.maps.Control, bpfMapSteering: d.maps.Steering, bpfMapSessions: d.maps.Sessions,
@@ -241,7 +252,19 @@ func (d *DataPath) Program() *ebpf.Program { return d.program }
 
 // Map is one of the maps of bpf/maps.h by its name, nil if there is none: for tests
 // and benches.
-func (d *DataPath) Map(name string) *ebpf.Map { return d.byName()[name] }
+func (d *DataPath) Map(name string) *ebpf.Map {
+	switch name {
+	case bpfMapEvents:
+		return d.maps.Events
+	case bpfMapListener:
+		return d.maps.Listener
+	case bpfMapReplicas:
+		return d.maps.Replicas
+	case bpfMapTraffics:
+		return d.maps.Traffics
+	}
+	return d.byName()[name]
+}
 
 // Notes is what has been done on the way that an administrator may want to know.
 func (d *DataPath) Notes() []string {
@@ -279,6 +302,12 @@ func (d *DataPath) close() error {
 	d.endMigrations()
 	if d.ticks != nil {
 		d.ticks.close()
+	}
+	if d.events != nil {
+		err = errors.Join(err, d.events.close())
+	}
+	if d.replicas != nil {
+		err = errors.Join(err, d.replicas.program.Close())
 	}
 	if d.program != nil {
 		err = errors.Join(err, d.program.Close(), d.maps.Close())

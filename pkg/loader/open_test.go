@@ -212,9 +212,12 @@ func TestOtherVersionWithoutFlowsIsNoLoss(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	for name, opts := range map[string]Options{
-		"relative":  {PinDir: "hafast"},
-		"too small": {Flows: MinFlows - 1},
-		"too big":   {Flows: MaxFlows + 1},
+		"relative":                 {PinDir: "hafast"},
+		"too small":                {Flows: MinFlows - 1},
+		"too big":                  {Flows: MaxFlows + 1},
+		"events in half a page":    {EventBytes: os.Getpagesize() / 2},
+		"events in three pages":    {EventBytes: 3 * os.Getpagesize()},
+		"too much room for events": {EventBytes: 2 * MaxEventBytes},
 	} {
 		if d, err := Open(opts); err == nil {
 			t.Errorf("%s: opened", name)

@@ -3,6 +3,7 @@ package loader
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 )
 
@@ -17,6 +18,11 @@ const (
 
 	// udpShare is what part of TCP's capacity UDP has.
 	udpShare = 4
+
+	// DefaultEventBytes is room for 18,700 events, or a tenth of a second of 100,000 new
+	// flows a second that end at once.
+	DefaultEventBytes = 1 << 20
+	MaxEventBytes     = 1 << 28
 )
 
 // Options say what to load and where it is kept.
@@ -29,6 +35,10 @@ type Options struct {
 	// Flows is the number of TCP flows remembered for each of IPv4 and IPv6; UDP
 	// has a quarter of that. Zero means DefaultFlows.
 	Flows int
+
+	// EventBytes is the size of the ring that FlowEvents reads: a power of two, and not
+	// less than a page. An event takes 56 bytes. Zero means DefaultEventBytes.
+	EventBytes int
 }
 
 func (o *Options) complete() error {
@@ -37,6 +47,12 @@ func (o *Options) complete() error {
 	}
 	if o.Flows < MinFlows || o.Flows > MaxFlows {
 		return fmt.Errorf("capacity of %d flows: must be from %d to %d", o.Flows, MinFlows, MaxFlows)
+	}
+	if o.EventBytes == 0 {
+		o.EventBytes = DefaultEventBytes
+	}
+	if b := o.EventBytes; b < os.Getpagesize() || b > MaxEventBytes || b&(b-1) != 0 {
+		return fmt.Errorf("%d bytes for events: must be a power of two from %d to %d", b, os.Getpagesize(), MaxEventBytes)
 	}
 	if o.PinDir == "" {
 		return nil

@@ -25,7 +25,7 @@ type Service struct {
 	Port  uint16
 	Proto uint8  // TCP or UDP
 	Set   uint16 // index of Steering.Tables, or NoSet
-	ID    uint16 // the caller's number of the service; flows remember it
+	ID    uint16 // the caller's number of the service, which flows remember; see Traffic
 }
 
 func (s Service) String() string {

@@ -53,8 +53,9 @@ func (t *ticks) since(now, stamp uint32) time.Duration {
 }
 
 // before is the stamp of a time ago.
-func (t *ticks) before(now uint32, ago time.Duration) uint32 {
-	return now - uint32(min(max(0, ago/t.length), 1<<31-1))
-}
+func (t *ticks) before(now uint32, ago time.Duration) uint32 { return now - t.count(ago) }
+
+// count is how many jiffies a time has, at most half of the clock's range.
+func (t *ticks) count(d time.Duration) uint32 { return uint32(min(max(0, d/t.length), 1<<31-1)) }
 
 func (t *ticks) close() { _ = t.program.Close() }

@@ -47,6 +47,9 @@ func FuzzProgram(f *testing.F) {
 		after, err := w.Counters()
 		check(t, err)
 		judge(t, frame, out, verdict, rig.Moved(before, after))
+		if told := newsOf(t, w); len(told) > 1 {
+			t.Errorf("one packet has told %v\n in % x", told, frame)
+		}
 	})
 }
 
@@ -80,7 +83,7 @@ func upset(t *testing.T, w *rig.World, mood uint16) {
 	for _, f := range rig.Families() {
 		place := int(mood>>10) & 3
 		for _, flow := range []loader.Flow{tcpFlow(f, rig.PortPeer, place), udpFlow(f, rig.PortPeer, place), tcpFlow(f, rig.PortFar, rig.Down)} {
-			flow.Closing = bit(12)
+			flow.Closing, flow.Replica = bit(12), bit(13)
 			flows = append(flows, flow)
 		}
 	}

@@ -97,7 +97,11 @@ func TestReplacedProgram(t *testing.T) {
 			out: toFar, flows: []loader.Flow{tcpFlow(f, rig.PortPeer, rig.Far)},
 		})
 	})
-	t.Run("successor", func(t *testing.T) { runTable(t, w, table()) })
+	t.Run("successor", func(t *testing.T) {
+		runTable(t, w, table())
+		lives(t, w)
+		credits(t, w)
+	})
 }
 
 func program(t *testing.T, w *rig.World) uint32 {
@@ -131,10 +135,11 @@ func run(t *testing.T, w *rig.World, r row) {
 	if r.given != nil {
 		r.given(t, w)
 	}
-	want := r.flows
+	there, want := flowsOf(t, w), r.flows
 	if want == nil {
-		want = flowsOf(t, w)
+		want = there
 	}
+	credit := trafficOf(t, w)
 	before, err := w.Counters()
 	check(t, err)
 	verdict, out, err := w.Run(r.frame)
@@ -160,9 +165,14 @@ func run(t *testing.T, w *rig.World, r row) {
 			t.Errorf("frame out: %v", err)
 		}
 	}
-	if got := flowsOf(t, w); !slices.Equal(got, sorted(want)) {
-		t.Errorf("flows afterwards\n got %v\nwant %v", got, sorted(want))
+	flows := flowsOf(t, w)
+	if !slices.Equal(flows, sorted(want)) {
+		t.Errorf("flows afterwards\n got %v\nwant %v", flows, sorted(want))
 	}
+	if news, want := newsOf(t, w), news(there, flows); !slices.Equal(news, want) {
+		t.Errorf("told of\n%v, want\n%v", news, want)
+	}
+	judgeCredit(t, grown(credit, trafficOf(t, w)), r.reason, out)
 	if r.after != nil {
 		r.after(t, w)
 	}

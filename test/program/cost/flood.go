@@ -13,10 +13,12 @@ import (
 
 // Flood is what packets of ever new clients have done to the flow table.
 type Flood struct {
-	Family   string `json:"family"`
-	Segment  string `json:"segment"` // SYN or ACK
-	Capacity int    `json:"capacity"`
-	Packets  int    `json:"packets"`
+	Family  string `json:"family"`
+	Segment string `json:"segment"` // SYN or ACK
+	// Unread: nobody reads the flow events, and most find the ring full.
+	Unread   bool `json:"unread"`
+	Capacity int  `json:"capacity"`
+	Packets  int  `json:"packets"`
 	// Flows in the table before, and of these how many are in it after, unchanged:
 	// those that were silent meanwhile, and those of which a packet came now and then.
 	Silent     int `json:"silent"`
@@ -46,11 +48,12 @@ func floods(ctx context.Context, capacity, n int) (list []Flood, err error) {
 	}()
 	for _, f := range rig.Families() {
 		for _, kind := range []struct {
-			name  string
-			flags frames.Flags
-			flows int
-		}{{"SYN", frames.SYN, capacity / 2}, {"ACK", frames.ACK, capacity}} {
-			result, err := h.flood(ctx, f, kind.flags, kind.flows, n)
+			name   string
+			flags  frames.Flags
+			flows  int
+			unread bool
+		}{{"SYN", frames.SYN, capacity / 2, false}, {"ACK", frames.ACK, capacity, false}, {"ACK", frames.ACK, capacity, true}} {
+			result, err := h.flood(ctx, f, kind.flags, kind.flows, n, kind.unread)
 			if err != nil {
 				return nil, fmt.Errorf("flood of %ss, %s: %w", kind.name, f.Name, err)
 			}
@@ -63,8 +66,8 @@ func floods(ctx context.Context, capacity, n int) (list []Flood, err error) {
 
 // flood fills the table with so many flows to the peer, and counts those that are left
 // after n packets from other clients.
-func (h *harness) flood(ctx context.Context, f rig.Family, flags frames.Flags, established, n int) (r Flood, err error) {
-	r = Flood{Family: f.Name, Packets: n}
+func (h *harness) flood(ctx context.Context, f rig.Family, flags frames.Flags, established, n int, unread bool) (r Flood, err error) {
+	r = Flood{Family: f.Name, Packets: n, Unread: unread}
 	// The busy ones come last and have had a packet: no flow is both old and busy.
 	all := flows(f, established, rig.Peer)
 	slices.Reverse(all)
@@ -72,6 +75,9 @@ func (h *harness) flood(ctx context.Context, f rig.Family, flags frames.Flags, e
 		return r, err
 	}
 	if err := h.PutFlows(all); err != nil {
+		return r, err
+	}
+	if _, _, err := h.News(); err != nil { // of the flood before
 		return r, err
 	}
 	if err := h.keepBusy(f); err != nil {
@@ -99,6 +105,11 @@ func (h *harness) flood(ctx context.Context, f rig.Family, flags frames.Flags, e
 		}
 		spent += each * time.Duration(some)
 		sent += some
+		if !unread {
+			if _, _, err := h.News(); err != nil {
+				return r, err
+			}
+		}
 		if err := h.keepBusy(f); err != nil {
 			return r, err
 		}

@@ -71,6 +71,13 @@ type floorFlow6Key struct {
 	VipPort    uint16
 }
 
+type floorListener struct {
+	_    structs.HostLayout
+	On   uint32
+	Pad  uint32
+	Lost uint64
+}
+
 type floorLocal struct {
 	_             structs.HostLayout
 	Discriminator uint32
@@ -90,6 +97,20 @@ type floorRecipe struct {
 	Ipv6    uint32
 	State   uint32
 	Pad     uint32
+}
+
+type floorReplica struct {
+	_      structs.HostLayout
+	Key    floorFlow6Key
+	Op     uint8
+	Result uint8
+	Proto  uint8
+	Ipv6   uint8
+	Target uint8
+	Flags  uint8
+	Own    uint8
+	Pad    uint8
+	Idle   uint32
 }
 
 type floorSession struct {
@@ -127,6 +148,20 @@ type floorSteering struct {
 	Table [64][16384]uint8
 }
 
+type floorTraffic struct {
+	_      structs.HostLayout
+	Target [16]struct {
+		_       structs.HostLayout
+		Packets uint64
+		Bytes   uint64
+	}
+	Nobody struct {
+		_       structs.HostLayout
+		Packets uint64
+		Bytes   uint64
+	}
+}
+
 type floorVip struct {
 	_    structs.HostLayout
 	Gate uint32
@@ -144,13 +179,17 @@ const (
 	floorMapCallee       = "callee"
 	floorMapControl      = "control"
 	floorMapCounters     = "counters"
+	floorMapEvents       = "events"
+	floorMapListener     = "listener"
 	floorMapLocals       = "locals"
 	floorMapPeers        = "peers"
 	floorMapRecipes      = "recipes"
+	floorMapReplicas     = "replicas"
 	floorMapSessions     = "sessions"
 	floorMapSteering     = "steering"
 	floorMapTcp4         = "tcp4"
 	floorMapTcp6         = "tcp6"
+	floorMapTraffics     = "traffics"
 	floorMapUdp4         = "udp4"
 	floorMapUdp6         = "udp6"
 	floorMapVips         = "vips"
@@ -248,13 +287,17 @@ type floorMapSpecs struct {
 	Callee   *ebpf.MapSpec `ebpf:"callee"`
 	Control  *ebpf.MapSpec `ebpf:"control"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Listener *ebpf.MapSpec `ebpf:"listener"`
 	Locals   *ebpf.MapSpec `ebpf:"locals"`
 	Peers    *ebpf.MapSpec `ebpf:"peers"`
 	Recipes  *ebpf.MapSpec `ebpf:"recipes"`
+	Replicas *ebpf.MapSpec `ebpf:"replicas"`
 	Sessions *ebpf.MapSpec `ebpf:"sessions"`
 	Steering *ebpf.MapSpec `ebpf:"steering"`
 	Tcp4     *ebpf.MapSpec `ebpf:"tcp4"`
 	Tcp6     *ebpf.MapSpec `ebpf:"tcp6"`
+	Traffics *ebpf.MapSpec `ebpf:"traffics"`
 	Udp4     *ebpf.MapSpec `ebpf:"udp4"`
 	Udp6     *ebpf.MapSpec `ebpf:"udp6"`
 	Vips     *ebpf.MapSpec `ebpf:"vips"`
@@ -290,13 +333,17 @@ type floorMaps struct {
 	Callee   *ebpf.Map `ebpf:"callee"`
 	Control  *ebpf.Map `ebpf:"control"`
 	Counters *ebpf.Map `ebpf:"counters"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Listener *ebpf.Map `ebpf:"listener"`
 	Locals   *ebpf.Map `ebpf:"locals"`
 	Peers    *ebpf.Map `ebpf:"peers"`
 	Recipes  *ebpf.Map `ebpf:"recipes"`
+	Replicas *ebpf.Map `ebpf:"replicas"`
 	Sessions *ebpf.Map `ebpf:"sessions"`
 	Steering *ebpf.Map `ebpf:"steering"`
 	Tcp4     *ebpf.Map `ebpf:"tcp4"`
 	Tcp6     *ebpf.Map `ebpf:"tcp6"`
+	Traffics *ebpf.Map `ebpf:"traffics"`
 	Udp4     *ebpf.Map `ebpf:"udp4"`
 	Udp6     *ebpf.Map `ebpf:"udp6"`
 	Vips     *ebpf.Map `ebpf:"vips"`
@@ -308,13 +355,17 @@ func (m *floorMaps) Close() error {
 		m.Callee,
 		m.Control,
 		m.Counters,
+		m.Events,
+		m.Listener,
 		m.Locals,
 		m.Peers,
 		m.Recipes,
+		m.Replicas,
 		m.Sessions,
 		m.Steering,
 		m.Tcp4,
 		m.Tcp6,
+		m.Traffics,
 		m.Udp4,
 		m.Udp6,
 		m.Vips,

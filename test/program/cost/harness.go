@@ -33,6 +33,10 @@ type caller struct {
 	}
 }
 
+// eventBytes is room for the events of a run that stores flows, with 200 k packets and
+// more to a round.
+const eventBytes = 1 << 22
+
 // newHarness loads all of it into a world with room for so many flows.
 func newHarness(flows int) (_ *harness, err error) {
 	h := &harness{callers: make(map[*ebpf.Program]*caller), common: make(map[string]*ebpf.Map)}
@@ -41,7 +45,7 @@ func newHarness(flows int) (_ *harness, err error) {
 			err = errors.Join(err, h.Close())
 		}
 	}()
-	w, err := rig.New(loader.Options{Flows: flows})
+	w, err := rig.New(loader.Options{Flows: flows, EventBytes: eventBytes})
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func memoryOf(flows int) (m Memory, err error) {
 			return m, err
 		}
 	}
-	for _, name := range []string{"control", "steering", "sessions", "witness", "counters", "vips", "locals", "peers"} {
+	for _, name := range []string{"control", "steering", "sessions", "witness", "counters", "vips", "locals", "peers", "events", "listener", "traffics", "replicas"} {
 		n, err := size(name)
 		if err != nil {
 			return m, err

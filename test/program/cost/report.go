@@ -144,8 +144,12 @@ func (r *Report) FloodTable() figures.Table {
 		Header: []string{"flood", "family", "table for", "silent flows before", "after", "busy flows before", "after", "ns per packet"}, Names: 2,
 	}
 	for _, f := range r.Floods {
+		name := fmt.Sprintf("%s %ss", count(f.Packets), f.Segment)
+		if f.Unread {
+			name += ", events unread"
+		}
 		t.Rows = append(t.Rows, []string{
-			fmt.Sprintf("%s %ss", count(f.Packets), f.Segment), f.Family, fmt.Sprint(f.Capacity), fmt.Sprint(f.Silent), fmt.Sprint(f.SilentKept),
+			name, f.Family, fmt.Sprint(f.Capacity), fmt.Sprint(f.Silent), fmt.Sprint(f.SilentKept),
 			fmt.Sprint(f.Busy), fmt.Sprint(f.BusyKept), fmt.Sprintf("%.0f", f.EachNs),
 		})
 	}
@@ -194,7 +198,7 @@ func (r *Report) section() (string, error) {
 		"state, on one processor and without a driver. What measuring costs is subtracted: each round also runs a program that does "+
 		"nothing to the same packets. *Look-ups alone* is a program that does only what the case cannot do without, on the same maps. "+
 		"The columns say what is in the flow table, of the default size or for as many as are in it, and whose packets come; a second chance that is stored is of a new flow each "+
-		"time, which pushes an old one out of a full table. Differences below 10 %% mean nothing here.\n\n", o.Rounds, count(o.Packets))
+		"time, which pushes an old one out of a full table, and the daemon is told. Differences below 10 %% mean nothing here.\n\n", o.Rounds, count(o.Packets))
 	if err := r.Table().WriteMarkdown(&b); err != nil {
 		return "", err
 	}
@@ -205,7 +209,8 @@ func (r *Report) section() (string, error) {
 		return "", err
 	}
 	fmt.Fprintf(&b, "\nWhat a flood from ever new addresses and ports leaves of flows that are in the table: SYNs are not stored, ACKs are. "+
-		"A busy flow has a packet for every %s of the flood. Flows that are pushed out are found again by second chance. The time includes "+
+		"A busy flow has a packet for every %s of the flood. Flows that are pushed out are found again by second chance. What is stored is also "+
+		"put into a ring, for the daemon to tell the peers: where nobody reads it, nearly all of a flood finds it full. The time includes "+
 		"what measuring costs.\n\n", count(floodEvery))
 	if err := r.FloodTable().WriteMarkdown(&b); err != nil {
 		return "", err

@@ -102,8 +102,8 @@ const Slot = 3
 func Witness() netip.Addr { return netip.MustParseAddr("10.0.0.254") }
 
 // Reset puts back what tests change: the VIP's gate is open and the lease holds, the
-// host is in service, targets are as the package's drawing has them, and there are no
-// flows. Counters go on.
+// host is in service, targets are as the package's drawing has them, there are no
+// flows, and events are listened for, of which there are none. Counters go on.
 func (w *World) Reset() error {
 	if err := w.SetSelf(Self); err != nil {
 		return err
@@ -123,8 +123,24 @@ func (w *World) Reset() error {
 		return err
 	}
 	s.SetSent(Sent)
-	_, err = w.DeleteFlows(func(loader.Flow) bool { return true })
+	if _, err = w.DeleteFlows(func(loader.Flow) bool { return true }); err != nil {
+		return err
+	}
+	w.ListenFlows(true)
+	_, _, err = w.News()
 	return err
+}
+
+// News reads the flow events that there are, and how many have been lost.
+func (w *World) News() (list []loader.FlowEvent, lost uint64, err error) {
+	some := make([]loader.FlowEvent, 512)
+	for {
+		n, missed, err := w.FlowEvents(some)
+		list, lost = append(list, some[:n]...), lost+missed
+		if n == 0 || err != nil {
+			return list, lost, err
+		}
+	}
 }
 
 // Sent is the sequence number of the last probe to the peer.
