@@ -14,7 +14,8 @@ func newKeygen() *cobra.Command {
 		GroupID: groupConfig,
 		Short:   "Print a new key for the hosts of a pair to share",
 		Long: `Print a new key: 32 random bytes in base64, on one line. Every host of a pair
-needs the same one, in a file that only root can read.`,
+needs the same one, in a file that only root can read. To change keys, a file may
+hold two for a while: the first seals what is sent, both open what is received.`,
 		Example: `  (umask 077; hafast keygen > /etc/hafast/sync.key)`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -26,8 +26,9 @@ func newStatus() *cobra.Command {
 		Long: `Show each instance with its state, how long it has been in it, its priority
 (configured/effective), the host that is Active and the virtual addresses; then
 the health checks, the haproxies that take connections, what the liveness
-sessions say of the peers, the services and the data path. States of an
-instance: init, backup, active, fault; of a haproxy: up, drain, down, unknown.`,
+sessions say of the peers, the services, the data path and state sync. States of
+an instance: init, backup, active, fault; of a haproxy: up, drain, down, unknown.
+What is unprotected would be lost if this host failed now.`,
 		Example: `  hafast status
   hafast status --watch
   hafast status --json | jq -r '.instances[] | .name + " " + .state'`,

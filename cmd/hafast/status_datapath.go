@@ -79,11 +79,8 @@ func servicesText(b *strings.Builder, services []control.XDPService) {
 }
 
 // partsText shows the parts that are switched on, or off for a reason.
-func partsText(b *strings.Builder, st control.Status) {
-	lines := xdpLines(st.XDP)
-	if st.Sync.State != "" && st.Sync.State != control.ModeOff {
-		lines = append(lines, "sync: "+st.Sync.State)
-	}
+func partsText(b *strings.Builder, st control.Status, now time.Time) {
+	lines := append(xdpLines(st.XDP), syncLines(st.Sync, now)...)
 	if len(lines) > 0 {
 		b.WriteString("\n" + strings.Join(lines, "\n") + "\n")
 	}

@@ -25,7 +25,7 @@ func statusText(st control.Status, now time.Time) string {
 	targetsText(&b, st.Targets)
 	livenessText(&b, st.Liveness, now)
 	servicesText(&b, st.XDP.Services)
-	partsText(&b, st)
+	partsText(&b, st, now)
 	return b.String()
 }
 

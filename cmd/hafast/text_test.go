@@ -153,6 +153,10 @@ xdp: off (not asked for)
 					},
 					Flows: 512, FlowCapacity: 262144, Counters: map[string]uint64{"tx_flow": 7},
 				},
+				Sync: control.Sync{
+					State: "in_sync",
+					Peers: []control.SyncPeer{{Node: "hab", Address: "10.9.0.12", State: "in_sync", Covered: true, Lag: &control.SyncLag{P50MS: 0.85, P99MS: 3}}},
+				},
 			},
 			want: `haa: hafast 1.0, up 1m30s
 
@@ -172,6 +176,7 @@ fd00::1   443/udp  -
 xdp: native on eth0, eth1
 lease: fresh, 82ms left
 flows: 512, room for 262144
+sync: in sync with hab (10.9.0.12), lag 850us (p99 3.0ms), 0 flows unprotected
 `,
 		},
 		{

@@ -32,10 +32,10 @@ func Run(cfg *config.Config, env Env) []Problem {
 	c := &checker{cfg: cfg, env: env}
 	c.running = env.Answers(cfg.Control.Socket) == nil
 	for _, rule := range []func(){
-		c.unused, c.network, c.peers, c.groups, c.heldVIPs,
+		c.network, c.peers, c.groups, c.heldVIPs,
 		c.kernel, c.privileges, c.sysctls, c.dataPath,
 		c.haproxy, c.commands, c.rivals,
-		c.endpoints, c.syncKey,
+		c.endpoints, c.sync,
 	} {
 		rule()
 	}
@@ -63,13 +63,6 @@ func (c *checker) add(path, text, mend string, warning bool) {
 	// Instances share interfaces: what holds for both is said once.
 	if !slices.Contains(c.found, p) {
 		c.found = append(c.found, p)
-	}
-}
-
-// unused names the keys that have no effect.
-func (c *checker) unused() {
-	for _, at := range c.cfg.Unused {
-		c.warning(at.Key, at.Key+" has no effect: this version has no state sync", "leave it for a later version, or take it out")
 	}
 }
 

@@ -28,6 +28,10 @@ type fakeHost struct {
 	users     map[string]bool
 	readOnly  map[string]bool
 	keyErr    error
+	portErr   error
+	noCT      bool // connection tracking by netlink
+	ctErr     error
+	noSysctl  string // what its path begins with is not there
 	processes map[int]string
 	fakeDataPath
 }
@@ -44,7 +48,13 @@ func (h *fakeHost) Answers(socket string) error {
 func (h *fakeHost) CanListen(string) error   { return h.listenErr }
 func (h *fakeHost) Release() (string, error) { return h.release, nil }
 
+func (h *fakeHost) CanReceive(uint16) error  { return h.portErr }
+func (h *fakeHost) Conntrack() (bool, error) { return !h.noCT, h.ctErr }
+
 func (h *fakeHost) Sysctl(path string) (string, error) {
+	if h.noSysctl != "" && strings.HasPrefix(path, h.noSysctl) {
+		return "", fs.ErrNotExist
+	}
 	if v, ok := h.sysctls[path]; ok {
 		return v + "\n", nil
 	}
@@ -132,7 +142,7 @@ func TestRun(t *testing.T) {
 			name: "hafast runs already and holds the VIP",
 			host: func(h *fakeHost) {
 				h.sockets = map[string]bool{"/run/hafast/hafast.sock": true}
-				h.listenErr = unix.EADDRINUSE
+				h.listenErr, h.portErr = unix.EADDRINUSE, unix.EADDRINUSE
 				h.links[1].Addrs = prefixes("10.0.0.1/24", "10.0.0.9/32")
 			},
 		},
@@ -373,22 +383,6 @@ func TestRun(t *testing.T) {
 			name: "port in use, metrics off",
 			text: pair + "metrics: off\n",
 			host: func(h *fakeHost) { h.listenErr = unix.EADDRINUSE },
-		},
-		{
-			name: "key without effect",
-			text: pair + "sync: {key_file: /k}\n",
-			want: []string{"warning f:7: sync has no effect: this version has no state sync; leave it for a later version, or take it out"},
-		},
-		{
-			name: "sync key open to others",
-			text: pair + "sync: {key_file: /k}\n",
-			host: func(h *fakeHost) {
-				h.keyErr = config.Errors{{File: "/k", Line: 2, Text: "is no key", Mend: "write another"}}
-			},
-			want: []string{
-				"warning f:7: sync has no effect: this version has no state sync; leave it for a later version, or take it out",
-				"f:7: /k: line 2 is no key; write another",
-			},
 		},
 	}
 	for _, test := range tests {

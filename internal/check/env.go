@@ -18,6 +18,8 @@ type Network interface {
 	Answers(socket string) error
 	// CanListen returns nil if a TCP server could listen on an address and port.
 	CanListen(address string) error
+	// CanReceive returns nil if a UDP port could be opened on all addresses.
+	CanReceive(port uint16) error
 }
 
 // Link is a network interface.
@@ -41,6 +43,9 @@ type Kernel interface {
 	Capable(capability int) (bool, error)
 	// PIDFD returns nil where pidfd_open(2) works (Linux 5.3).
 	PIDFD() error
+	// Conntrack tells whether the connection tracking table is there to be read and
+	// written by netlink. An error means that the kernel could not be asked.
+	Conntrack() (bool, error)
 }
 
 // Files is the rest: files, users and processes.

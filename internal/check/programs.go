@@ -126,14 +126,19 @@ func (c *checker) user(path, name string) {
 
 // rivals finds daemons that would fight over the VIPs.
 func (c *checker) rivals() {
+	c.beside("instances", "keepalived", "with the same vrid the two fight over the VIPs")
+}
+
+// beside warns of a program that runs and does hafast's work too.
+func (c *checker) beside(path, program, why string) {
 	processes, err := c.env.Processes()
 	if err != nil {
 		return
 	}
 	for _, pid := range slices.Sorted(maps.Keys(processes)) {
-		if processes[pid] == "keepalived" {
-			c.warning("instances", fmt.Sprintf("keepalived runs on this host, as process %d: with the same vrid the two fight over the VIPs", pid),
-				"stop it before hafast starts: systemctl disable --now keepalived")
+		if processes[pid] == program {
+			c.warning(path, fmt.Sprintf("%s runs on this host, as process %d: %s", program, pid, why),
+				"stop it before hafast starts: systemctl disable --now "+program)
 			return
 		}
 	}
@@ -155,27 +160,5 @@ func (c *checker) endpoints() {
 	}
 	if err := c.env.CanListen(listen); err != nil {
 		c.problem("metrics.listen", fmt.Sprintf("metrics cannot listen on %s: %v", listen, err), "write a free port and one of this host's addresses, or metrics: off")
-	}
-}
-
-// syncKey passes on what is wrong with the key file, at its own lines.
-func (c *checker) syncKey() {
-	if c.cfg.Sync.KeyFile == "" {
-		return
-	}
-	err := c.env.Key(c.cfg.Sync.KeyFile)
-	var errs config.Errors
-	if !errors.As(err, &errs) {
-		if err != nil {
-			c.problem("sync.key_file", fmt.Sprintf("key file cannot be used: %v", err), "make one with hafast keygen")
-		}
-		return
-	}
-	for _, e := range errs {
-		text := e.Text
-		if e.Line > 0 {
-			text = fmt.Sprintf("line %d %s", e.Line, text)
-		}
-		c.problem("sync.key_file", fmt.Sprintf("%s: %s", e.File, text), e.Mend)
 	}
 }

@@ -42,8 +42,7 @@ type Config struct {
 	Balance string
 	// Liveness paces S-BFD.
 	Liveness Liveness
-	// Sync configures flow replication. It is read and validated, and named in
-	// Unused when set, because this version does not act on it.
+	// Sync configures the replication of flow state.
 	Sync Sync
 	// XDP is auto, native, generic or off.
 	XDP string
@@ -277,12 +276,4 @@ type Witness struct {
 	Gateway bool
 	// Addr is an IPv4 address, or the zero Addr.
 	Addr netip.Addr
-}
-
-// Sync configures flow replication.
-type Sync struct {
-	KeyFile   string
-	Conntrack bool
-	Listen    netip.Addr
-	Peers     []netip.Addr
 }

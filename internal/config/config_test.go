@@ -89,10 +89,13 @@ func defaults() *Config {
 		StateDir: "/run/hafast",
 		Balance:  "shared",
 		Liveness: Liveness{Interval: 2 * time.Millisecond, Multiplier: 3, Witness: Witness{Gateway: true}},
-		Sync:     Sync{Peers: []netip.Addr{peer}},
-		XDP:      "auto",
-		Flows:    262144,
-		BPFDir:   "/sys/fs/bpf/hafast",
+		Sync: Sync{Peers: []netip.Addr{peer}, Filter: Filter{
+			Protocols: []string{"tcp", "udp"},
+			TCPStates: []string{"established", "fin_wait", "close_wait", "last_ack"},
+		}},
+		XDP:    "auto",
+		Flows:  262144,
+		BPFDir: "/sys/fs/bpf/hafast",
 	}
 }
 
@@ -109,7 +112,6 @@ func TestContract(t *testing.T) {
 	want.Instances[0].Place.Line = 6
 	want.HAProxy.Mode = "on"
 	want.Sync.KeyFile = "/etc/hafast/sync.key"
-	want.Unused = []Place{{File: "f.yaml", Line: 16, Key: "sync"}}
 	if diff := cmp.Diff(want, parse(t, contract), sameValues); diff != "" {
 		t.Errorf("contract (-want +got):\n%s", diff)
 	}
@@ -168,7 +170,12 @@ state_dir: /var/lib/h
 services: [{vip: 10.0.0.9, port: 443, proto: udp}]
 balance: local
 liveness: {interval: 5ms, multiplier: 4, witness: 10.0.0.254}
-sync: {key_file: /k, conntrack: true, listen: 10.9.0.1, peers: [10.9.0.2]}
+sync:
+  key_file: /k
+  conntrack: true
+  listen: 10.9.0.1
+  peers: [10.9.0.2]
+  filter: {protocols: [tcp, icmp], ignore: [10.8.0.1, "fd00:8::/32"], tcp_states: [syn_recv, established]}
 xdp: generic
 flows: 4096
 bpf_dir: /sys/fs/bpf/x
@@ -223,15 +230,18 @@ bpf_dir: /sys/fs/bpf/x
 		Services: []Service{{VIP: addr("10.0.0.9"), Port: 443, Proto: "udp"}},
 		Balance:  "local",
 		Liveness: Liveness{Interval: 5 * time.Millisecond, Multiplier: 4, Witness: Witness{Addr: addr("10.0.0.254")}},
-		Sync:     Sync{KeyFile: "/k", Conntrack: true, Listen: addr("10.9.0.1"), Peers: []netip.Addr{addr("10.9.0.2")}},
-		XDP:      "generic", Flows: 4096, BPFDir: "/sys/fs/bpf/x",
+		Sync: Sync{
+			KeyFile: "/k", Conntrack: true, Listen: addr("10.9.0.1"), Peers: []netip.Addr{addr("10.9.0.2")},
+			Filter: Filter{
+				Protocols: []string{"tcp", "icmp"}, TCPStates: []string{"syn_recv", "established"},
+				Ignore: []netip.Prefix{prefix("10.8.0.1/32"), prefix("fd00:8::/32")},
+			},
+		},
+		XDP: "generic", Flows: 4096, BPFDir: "/sys/fs/bpf/x",
 	}
 	places := cmpopts.IgnoreTypes(Place{})
-	if diff := cmp.Diff(want, got, sameValues, places, cmpopts.IgnoreFields(Config{}, "Unused")); diff != "" {
+	if diff := cmp.Diff(want, got, sameValues, places); diff != "" {
 		t.Errorf("every key (-want +got):\n%s", diff)
-	}
-	if len(got.Unused) != len(unused()) {
-		t.Errorf("unused keys %v, want all of %v", got.Unused, unused())
 	}
 	set := map[string]bool{}
 	for path := range got.Places {
@@ -320,6 +330,7 @@ func TestDefaultTexts(t *testing.T) {
 	check("service", literalProblems(serviceFields()))
 	check("liveness", literalProblems(livenessFields()))
 	check("sync", literalProblems(syncFields()))
+	check("filter", literalProblems(filterFields()))
 }
 
 func literalProblems[T any](fields []field[T]) Errors {

@@ -18,13 +18,8 @@ func (d *decoder) fillIn(c *Config) {
 			c.Balance = "shared"
 		}
 	}
-	if len(c.Sync.Peers) == 0 {
-		c.Sync.Peers = c.Peers
-	}
-	for _, key := range unused() {
-		if d.places.isSet(key) {
-			c.Unused = append(c.Unused, d.places[key])
-		}
+	if !d.places.isSet("sync.peers") {
+		c.Sync.Peers = c.Sync.reachable(c.Peers)
 	}
 	for i := range c.Scripts {
 		s := &c.Scripts[i]

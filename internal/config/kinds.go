@@ -324,18 +324,40 @@ func destination() kind[netip.Prefix] {
 		if n.Value == "default" {
 			return netip.Prefix{}, ""
 		}
-		if a, err := netip.ParseAddr(n.Value); err == nil && a.Zone() == "" {
-			return netip.PrefixFrom(a, a.BitLen()), ""
-		}
-		p, err := netip.ParsePrefix(n.Value)
-		if err != nil {
-			return p, "write " + want
-		}
-		if p != p.Masked() {
-			return p, fmt.Sprintf("write %s: %s has bits set beyond its length", p.Masked(), p)
+		return parseNetwork(n.Value, want)
+	})
+}
+
+// network is a range of addresses, or one.
+func network() kind[netip.Prefix] {
+	const want = "an address, or a network such as 10.1.0.0/16"
+	return scalar("address or network", want, func(n *yaml.Node) (netip.Prefix, string) {
+		p, mend := parseNetwork(n.Value, want)
+		switch {
+		case mend != "":
+			return p, mend
+		case p.Bits() == 0:
+			return p, "write a network: this is every address there is"
+		case p.Addr().Is4In6():
+			return p, "write IPv4 addresses as such: 10.1.0.0/16"
 		}
 		return p, ""
 	})
+}
+
+// parseNetwork returns the network, or what to write instead.
+func parseNetwork(s, want string) (netip.Prefix, string) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		return netip.PrefixFrom(a, a.BitLen()), ""
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, "write " + want
+	}
+	if p != p.Masked() {
+		return p, fmt.Sprintf("write %s: %s has bits set beyond its length", p.Masked(), p)
+	}
+	return p, ""
 }
 
 // password is keepalived's and RFC 2338's simple text authentication. Its value

@@ -57,11 +57,6 @@ const (
 	maxWeight = 253
 )
 
-// unused are the top-level keys that this version validates and does not act on.
-func unused() []string {
-	return []string{"sync"}
-}
-
 func configFields() []field[Config] {
 	haproxy := section(haproxyFields())
 	off := haproxy.initial()
@@ -277,14 +272,5 @@ func livenessFields() []field[Liveness] {
 		optional("interval", duration(time.Millisecond, 10*time.Second), "2ms", "The pause between probes.", func(l *Liveness) *time.Duration { return &l.Interval }),
 		optional("multiplier", integer[int](2, 255).in("probes"), "3", "So many unanswered in a row mean down.", func(l *Liveness) *int { return &l.Multiplier }),
 		optional("witness", witness(), "auto", "Who is asked by ARP whether this host's own receiving works, before it takes over from a host that answers no more: the default gateway, an address on the same network, or nobody.", func(l *Liveness) *Witness { return &l.Witness }),
-	}
-}
-
-func syncFields() []field[Sync] {
-	return []field[Sync]{
-		required("key_file", path(), "The pre-shared key, from `hafast keygen`; readable by its owner alone.", func(s *Sync) *string { return &s.KeyFile }),
-		optional("conntrack", boolean(), "false", "Replicates the kernel's connection tracking table too.", func(s *Sync) *bool { return &s.Conntrack }),
-		derived("listen", address(), "the source of the adverts", "This host's address on the sync link.", func(s *Sync) *netip.Addr { return &s.Listen }),
-		derived("peers", list(address()), "`peers` at the top", "The other hosts' addresses on the sync link.", func(s *Sync) *[]netip.Addr { return &s.Peers }),
 	}
 }

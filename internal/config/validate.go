@@ -22,9 +22,7 @@ func (d *decoder) validate(c *Config) {
 	if n := len(c.Peers); n > maxPeers {
 		d.at("peers", fmt.Sprintf("%d peers are too many", n), fmt.Sprintf("name at most %d: flows go to no more hosts than that and this one", maxPeers))
 	}
-	if d.places.isSet("sync.peers") {
-		d.uniqueAddrs("sync.peers", c.Sync.Peers)
-	}
+	d.validateSync(c)
 	if c.Instances != nil && len(c.Instances) == 0 {
 		d.at("instances", "instances is empty", "write at least one instance with its vrid and vips")
 	}

@@ -130,8 +130,6 @@ func (x XDP) withoutNulls() XDP {
 		services[i] = service
 	}
 	x.Services = services
-	if x.Counters == nil {
-		x.Counters = map[string]uint64{}
-	}
+	x.Counters = orNone(x.Counters)
 	return x
 }

@@ -259,6 +259,7 @@ func withoutNulls(st Status) Status {
 		instances[i] = inst
 	}
 	st.Instances = instances
+	st.Sync = st.Sync.withoutNulls()
 	st.XDP = st.XDP.withoutNulls()
 	return st
 }

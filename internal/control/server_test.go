@@ -66,7 +66,17 @@ func TestStatusRoundTrip(t *testing.T) {
 			Peer: "hab", Address: "10.224.147.167", State: "up", IntervalMS: 2, Multiplier: 3, RTTMicroseconds: 120.5,
 			Sent: 100, Answered: 98, Missed: 1, LongestMiss: 1, MissRuns: []uint64{1}, Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		}},
-		Sync: control.Sync{State: "off"},
+		Sync: control.Sync{
+			State: control.SyncInSync, Sealed: true, KeyID: "1a2b3c4d", OtherKeyID: "5e6f7081", FlowsUnprotected: 2, ConntrackUnprotected: 1,
+			Peers: []control.SyncPeer{{
+				Node: "hab", Address: "10.9.0.167", State: control.SyncInSync, Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+				Version: 1, ConfigSame: new(true), Lag: &control.SyncLag{P50MS: 1.2, P99MS: 3, MaxMS: 17.5}, Covered: true, Backlog: 1, UnderWay: 2, OldestMS: 2.5,
+				Resyncs: map[string]uint64{"start": 1}, LastResync: "start", DivergenceFound: 2, DivergenceMended: 1,
+				Sent: 10, SentBytes: 1000, Received: 11, ReceivedBytes: 1100, Retransmitted: 1, Rejected: map[string]uint64{"auth": 1},
+			}},
+			Tables:   []control.SyncTable{{Name: control.SyncFlows, Entries: 512, Applied: 20, Kept: 1, Failed: 2, Swept: 3}},
+			Rejected: map[string]uint64{"magic": 1},
+		},
 		XDP: control.XDP{
 			Mode: "native", Interfaces: []control.XDPInterface{{Name: "eth0", Mode: "native", Adopted: true}},
 			Lease:    &control.Lease{Fresh: true, RemainingMS: 81.5, Lapses: 1},
@@ -88,6 +98,7 @@ func TestStatusRoundTrip(t *testing.T) {
 func TestAnswersHaveNoNullLists(t *testing.T) {
 	backend := &fakeBackend{status: control.Status{
 		Instances: []control.Instance{{Name: "VI_1"}},
+		Sync:      control.Sync{Peers: []control.SyncPeer{{Address: "10.9.0.167"}}},
 		XDP:       control.XDP{Services: []control.XDPService{{VIP: "10.0.0.1"}}},
 	}}
 	handler := control.NewServer(backend, slog.New(slog.DiscardHandler)).Handler()

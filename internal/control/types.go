@@ -47,11 +47,6 @@ type Check struct {
 	Since  time.Time `json:"since"`
 }
 
-// Sync tells of flow replication; State is off in this version.
-type Sync struct {
-	State string `json:"state"`
-}
-
 // Event is one entry of the journal: a transition, a rival claim, a mended
 // address, a reload.
 type Event struct {

@@ -1,10 +1,8 @@
 package metrics
 
 import (
-	"context"
 	"maps"
 	"slices"
-	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -12,12 +10,13 @@ import (
 // dataPathCollector makes the series of a DataPath at the moment of a scrape. So
 // they agree with each other, and what is gone leaves none behind.
 type dataPathCollector struct {
-	read atomic.Pointer[func(context.Context) (DataPath, error)]
+	from snapshot[DataPath]
 
 	links, targets, peers, protos, families set // of states and names
 
 	xdpMode, packets, flows, capacity, services, targetState *prometheus.Desc
 	peerState, probes, longestMiss, rtt, hellos              *prometheus.Desc
+	traffic                                                  trafficDescs
 }
 
 func newDataPathCollector() *dataPathCollector {
@@ -53,6 +52,7 @@ func newDataPathCollector() *dataPathCollector {
 			"Round trips of S-BFD probes to the peer.", "peer"),
 		hellos: desc("hellos_rejected_total",
 			"Hellos received from peers, or others, and not used, by reason.", "reason"),
+		traffic: newTrafficDescs(desc),
 	}
 }
 
@@ -61,6 +61,7 @@ func (c *dataPathCollector) Describe(descs chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		c.xdpMode, c.packets, c.flows, c.capacity, c.services, c.targetState,
 		c.peerState, c.probes, c.longestMiss, c.rtt, c.hellos,
+		c.traffic.packets, c.traffic.bytes, c.traffic.flows,
 	} {
 		descs <- desc
 	}
@@ -68,15 +69,12 @@ func (c *dataPathCollector) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect is prometheus.Collector's.
 func (c *dataPathCollector) Collect(out chan<- prometheus.Metric) {
-	read := c.read.Load()
-	if read == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), readTime)
-	defer cancel()
-	dp, err := (*read)(ctx)
-	if err != nil {
+	dp, ok, err := c.from.take()
+	switch {
+	case err != nil:
 		out <- prometheus.NewInvalidMetric(c.packets, err)
+		return
+	case !ok:
 		return
 	}
 	s := series{out: out}
@@ -84,6 +82,7 @@ func (c *dataPathCollector) Collect(out chan<- prometheus.Metric) {
 	c.collectTargets(s, dp)
 	c.collectPeers(s, dp.Peers)
 	s.counts(c.hellos, dp.HellosRejected)
+	c.traffic.collect(s, dp.ByService)
 }
 
 func (c *dataPathCollector) collectProgram(s series, dp DataPath) {
@@ -146,16 +145,14 @@ func (s series) counter(desc *prometheus.Desc, n uint64, labels ...string) {
 
 // states writes a state-set. A state that is not in the set is the last one.
 func (s series) states(desc *prometheus.Desc, name string, all set, state string) {
-	if !slices.Contains(all, state) {
-		state = all[len(all)-1]
-	}
+	state = all.boundToLast(state)
 	for _, one := range all {
 		s.gauge(desc, truth(one == state), name, one)
 	}
 }
 
-// counts writes counts by reason, those beyond the bound together as other.
-func (s series) counts(desc *prometheus.Desc, by map[string]uint64) {
+// counts writes counts by reason, the last label, those beyond the bound together as other.
+func (s series) counts(desc *prometheus.Desc, by map[string]uint64, labels ...string) {
 	reasons := slices.Sorted(maps.Keys(by))
 	var rest uint64
 	for i, reason := range reasons {
@@ -163,10 +160,10 @@ func (s series) counts(desc *prometheus.Desc, by map[string]uint64) {
 			rest += by[reason]
 			continue
 		}
-		s.counter(desc, by[reason], reason)
+		s.counter(desc, by[reason], slices.Concat(labels, []string{reason})...)
 	}
 	if rest > 0 {
-		s.counter(desc, rest, other)
+		s.counter(desc, rest, slices.Concat(labels, []string{other})...)
 	}
 }
 

@@ -16,8 +16,9 @@ type DataPath struct {
 	// Flows are the flow tables, where somebody has counted them: the kernel
 	// does not, and a scrape is no occasion to visit a million entries.
 	Flows []FlowTable
-	// Services is how many are in force.
-	Services int
+	// Services is how many are in force, ByService what is known of each.
+	Services  int
+	ByService []Service
 	// Targets and Peers are MaxPeers at most; more are not shown.
 	Targets []Target
 	Peers   []Peer
@@ -77,6 +78,8 @@ const (
 	MaxPeers = 16
 	// maxReasons bounds the reasons; beyond it they are counted as other.
 	maxReasons = 64
+	// maxKeys is how many keys of state sync are live at a time.
+	maxKeys = 2
 	// maxInterfaces bounds the interfaces shown, far above what hosts have.
 	maxInterfaces = 64
 	// readTime bounds the reading of one snapshot, within a scrape's time.
@@ -88,11 +91,7 @@ const (
 // the scrape these series. Another call replaces read, and nil ends it, which
 // takes the series away.
 func (m *Metrics) WatchDataPath(read func(context.Context) (DataPath, error)) {
-	if read == nil {
-		m.dataPath.read.Store(nil)
-		return
-	}
-	m.dataPath.read.Store(&read)
+	m.dataPath.from.watch(read)
 }
 
 // LeaseRenewed records how much later than planned the lease was renewed.

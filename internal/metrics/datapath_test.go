@@ -27,7 +27,18 @@ func dataPath() metrics.DataPath {
 			{Proto: "udp", Family: "ipv6", Capacity: 1 << 16},
 		},
 		Services: 2,
-		Targets:  []metrics.Target{{Address: haa, State: "up"}, {Address: hab, State: "drain"}},
+		ByService: []metrics.Service{
+			{VIP: netip.MustParseAddrPort("10.0.0.9:443"), Proto: "tcp", Flows: 510, Traffic: []metrics.Traffic{
+				{Target: haa, Verdict: metrics.VerdictLocal, Packets: 70, Bytes: 7000},
+				{Target: hab, Verdict: metrics.VerdictPeer, Packets: 30, Bytes: 3000},
+			}},
+			{VIP: netip.MustParseAddrPort("[fd00::9]:53"), Proto: "udp", Flows: -1, Traffic: []metrics.Traffic{
+				{Target: hab, Verdict: metrics.VerdictPeer, Packets: 1, Bytes: 100},
+				{Verdict: metrics.VerdictNobody, Packets: 2, Bytes: 120},
+			}},
+			{Flows: -1, Traffic: []metrics.Traffic{{Target: hab, Verdict: metrics.VerdictPeer, Packets: 5, Bytes: 300}}},
+		},
+		Targets: []metrics.Target{{Address: haa, State: "up"}, {Address: hab, State: "drain"}},
 		Peers: []metrics.Peer{{
 			Address: hab, State: "admin_down", Answered: 98, Missed: 2, LongestMiss: 1,
 			RTT: metrics.Histogram{
@@ -53,6 +64,9 @@ func TestDataPath(t *testing.T) {
 	m.LeaseRenewed(300 * time.Microsecond)
 	m.LeaseLapsed()
 	body := scrape(t, m)
+	if n := len(series(body, "hafast_service_flows{")); n != 1 {
+		t.Errorf("%d services have a number of flows, of one nobody has counted them", n)
+	}
 	for _, line := range []string{
 		`hafast_xdp_mode{interface="eth0",mode="native"} 1`,
 		`hafast_xdp_mode{interface="eth0",mode="generic"} 0`,
@@ -64,6 +78,13 @@ func TestDataPath(t *testing.T) {
 		`hafast_flows{family="ipv6",proto="udp"} 0`,
 		`hafast_flows_capacity{family="ipv4",proto="tcp"} 262144`,
 		`hafast_services 2`,
+		`hafast_service_packets_total{service="10.0.0.9:443/tcp",target="10.0.0.11",verdict="local"} 70`,
+		`hafast_service_packets_total{service="10.0.0.9:443/tcp",target="10.0.0.12",verdict="peer"} 30`,
+		`hafast_service_bytes_total{service="10.0.0.9:443/tcp",target="10.0.0.12",verdict="peer"} 3000`,
+		`hafast_service_packets_total{service="[fd00::9]:53/udp",target="10.0.0.12",verdict="peer"} 1`,
+		`hafast_service_packets_total{service="[fd00::9]:53/udp",target="none",verdict="nobody"} 2`,
+		`hafast_service_packets_total{service="other",target="10.0.0.12",verdict="peer"} 5`,
+		`hafast_service_flows{service="10.0.0.9:443/tcp"} 510`,
 		`hafast_target_state{state="up",target="10.0.0.11"} 1`,
 		`hafast_target_state{state="up",target="10.0.0.12"} 0`,
 		`hafast_target_state{state="drain",target="10.0.0.12"} 1`,
@@ -97,7 +118,7 @@ func TestDataPathFollows(t *testing.T) {
 	dp.Interfaces = dp.Interfaces[:1]
 	dp.Targets[0].State = "down"
 	dp.Targets = dp.Targets[:1]
-	dp.Peers = nil
+	dp.Peers, dp.ByService = nil, nil
 	body := scrape(t, m)
 	wantLine(t, body, `hafast_xdp_packets_total{reason="tx_flow"} 8`)
 	wantLine(t, body, `hafast_target_state{state="down",target="10.0.0.11"} 1`)
@@ -146,6 +167,10 @@ func TestDataPathIsBounded(t *testing.T) {
 		addr = addr.Next()
 		dp.Targets = append(dp.Targets, dp.Targets[0], metrics.Target{Address: addr, State: stray})
 		dp.Peers = append(dp.Peers, dp.Peers[0], metrics.Peer{Address: addr, State: stray})
+		dp.ByService = append(dp.ByService, dp.ByService[0], metrics.Service{
+			VIP: netip.AddrPortFrom(addr, 80), Proto: "tcp", Flows: 1,
+			Traffic: []metrics.Traffic{{Target: addr, Verdict: stray, Packets: 1, Bytes: 64}},
+		})
 	}
 	body := scrape(t, m)
 	for prefix, bound := range map[string]int{
@@ -156,6 +181,8 @@ func TestDataPathIsBounded(t *testing.T) {
 		"hafast_target_state{":          16 * 4,
 		"hafast_liveness_state{":        16 * 5,
 		"hafast_liveness_probes_total{": 16 * 2,
+		"hafast_service_flows{":         257,
+		"hafast_service_packets_total{": 257 * 4,
 	} {
 		if n := len(series(body, prefix)); n == 0 || n > bound {
 			t.Errorf("%d series of %s, want 1 to %d", n, prefix, bound)
@@ -164,6 +191,11 @@ func TestDataPathIsBounded(t *testing.T) {
 	// 64 of 1002 reasons are shown; the others are tx_flow, with 7, and 937 strays.
 	wantLine(t, body, `hafast_xdp_packets_total{reason="other"} 944`)
 	wantLine(t, body, `hafast_target_state{state="unknown",target="10.0.0.13"} 1`)
+	// 256 services are shown, two of them from the start. Nothing is lost.
+	wantLine(t, body, `hafast_service_flows{service="other"} 746`)
+	wantLine(t, body, `hafast_service_flows{service="10.0.0.9:443/tcp"} 510510`)
+	wantLine(t, body, `hafast_service_bytes_total{service="10.0.0.9:443/tcp",target="10.0.0.12",verdict="peer"} 3.003e+06`)
+	wantLine(t, body, `hafast_service_packets_total{service="other",target="other",verdict="other"} 746`)
 	wantLine(t, body, `hafast_flows{family="ipv4",proto="tcp"} 512`)
 }
 

@@ -27,6 +27,7 @@ const (
 // Phases of a takeover, for TakeoverPhase, in their order.
 const (
 	PhaseDecide   = "decide"   // from the event that decided it to the decision
+	PhaseState    = "state"    // what the peers told of the connections is in place, with state sync
 	PhaseGate     = "gate"     // requests for the addresses get through, where there is a data path
 	PhaseAddress  = "address"  // addresses on the interface
 	PhaseRoutes   = "routes"   // routes in place, for an instance that has some
@@ -43,6 +44,14 @@ func (s set) bound(word string) string {
 		return word
 	}
 	return other
+}
+
+// boundToLast returns word if it is in the set, and its last one if not.
+func (s set) boundToLast(word string) string {
+	if slices.Contains(s, word) {
+		return word
+	}
+	return s[len(s)-1]
 }
 
 // labelSets are the closed sets of one Metrics.
@@ -64,7 +73,7 @@ func newLabelSets() labelSets {
 	} {
 		l.causes = append(l.causes, string(cause))
 	}
-	l.phases = set{PhaseDecide, PhaseGate, PhaseAddress, PhaseRoutes, PhaseAnnounce, PhaseTotal}
+	l.phases = set{PhaseDecide, PhaseState, PhaseGate, PhaseAddress, PhaseRoutes, PhaseAnnounce, PhaseTotal}
 	l.announcements = set{KindARP, KindNA}
 	l.rivals = set{KindARP, KindNA, KindAdvert}
 	return l

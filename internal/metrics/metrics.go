@@ -52,6 +52,8 @@ type Metrics struct {
 	leaseLapses prometheus.Counter
 	leaseLate   prometheus.Histogram
 
+	sync *syncCollector
+
 	mu sync.Mutex
 	// instances, interfaces and checks are those that have series.
 	instances  map[string]identity
@@ -155,7 +157,7 @@ func (m *Metrics) defineHost() {
 	m.registry.MustRegister(m.takeoverPhase, m.haproxyRestarts, m.loopLateness)
 }
 
-// defineDataPath makes the collectors of the data path.
+// defineDataPath makes the collectors of the data path and of state sync.
 func (m *Metrics) defineDataPath() {
 	m.dataPath = newDataPathCollector()
 	m.leaseLapses = prometheus.NewCounter(prometheus.CounterOpts{
@@ -169,7 +171,8 @@ func (m *Metrics) defineDataPath() {
 		Help:      "How much later than planned the lease was renewed.",
 		Buckets:   latenessBuckets(),
 	})
-	m.registry.MustRegister(m.dataPath, m.leaseLapses, m.leaseLate)
+	m.sync = newSyncCollector()
+	m.registry.MustRegister(m.dataPath, m.leaseLapses, m.leaseLate, m.sync)
 }
 
 func (m *Metrics) gauge(name, help string, labels ...string) *prometheus.GaugeVec {

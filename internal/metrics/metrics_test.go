@@ -46,16 +46,6 @@ func exercise(m *metrics.Metrics) {
 	m.LeaseLapsed()
 }
 
-// everything is exercise with what other rooms keep.
-func everything() *metrics.Metrics {
-	m := metrics.New("1.0")
-	exercise(m)
-	watching(m)
-	zero := func() uint64 { return 0 }
-	m.WatchCounts(metrics.Counts{ClaimsMalformed: zero, NotifyDropped: zero, NotifyFailed: zero})
-	return m
-}
-
 func scrape(t *testing.T, m *metrics.Metrics) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
