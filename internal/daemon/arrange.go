@@ -22,13 +22,13 @@ func (l *loop) arrange() {
 	if f == nil || !l.begun {
 		return
 	}
-	self := l.self()
+	self := l.self(f.peers)
 	f.path.SetServing(l.inService())
 	f.count(l.fit() == steering.Drain)
 	f.path.Flip(self, l.fit())
-	f.path.Wish(l.wish(self))
+	f.path.Wish(l.wish(f, self))
 	l.tellPeers(self)
-	if sessions := l.sessions(); !slices.Equal(sessions, f.probed) {
+	if sessions := l.sessions(self); !slices.Equal(sessions, f.probed) {
 		if err := f.prober.Set(sessions); err != nil {
 			if held, ok := l.quiet.pass(time.Now(), "unprobed"); ok {
 				l.log.Error("peers are not probed", "error", err, "unreported", held)
@@ -75,8 +75,8 @@ func (l *loop) why() string {
 
 // self is the address that the peers know this host by: the one in the first peer's
 // network, or else the source of adverts.
-func (l *loop) self() netip.Addr {
-	for _, p := range l.fleet.peers {
+func (l *loop) self(peers []*peer) netip.Addr {
+	for _, p := range peers {
 		if a := l.sourceTowards(p.addr); a.IsValid() {
 			return a
 		}
@@ -136,8 +136,7 @@ func (l *loop) ownAddresses() []netip.Addr {
 }
 
 // wish is what the data path should be like.
-func (l *loop) wish(self netip.Addr) datapath.Wish {
-	f := l.fleet
+func (l *loop) wish(f *fleet, self netip.Addr) datapath.Wish {
 	w := datapath.Wish{Hold: !f.informed(), Interfaces: l.pathInterfaces(), Locals: l.ownAddresses()}
 	if l.cfg.Balance == "local" {
 		w.Policy = steering.Local
@@ -198,14 +197,7 @@ func (l *loop) tellPeers(self netip.Addr) {
 	if err := f.exchange.SetSelf(hello); err != nil {
 		l.log.Warn("the peers are not told everything", "error", err)
 	}
-	var to []peering.Neighbour
-	for _, p := range f.peers {
-		n := peering.Neighbour{Addr: p.addr, Source: l.sourceTowards(p.addr)}
-		if p.addr.IsLinkLocalUnicast() {
-			n.Interface = home.Index
-		}
-		to = append(to, n)
-	}
+	to := l.neighbours()
 	if !slices.Equal(to, f.told) {
 		f.told = to
 		f.exchange.SetPeers(to)
@@ -213,12 +205,23 @@ func (l *loop) tellPeers(self netip.Addr) {
 }
 
 // sessions are whom liveness is exchanged with.
-func (l *loop) sessions() []liveness.Peer {
+func (l *loop) sessions(self netip.Addr) []liveness.Peer {
 	var out []liveness.Peer
 	for slot, p := range l.fleet.peers {
-		out = append(out, liveness.Peer{Addr: p.addr, Slot: slot, Source: l.sourceTowards(p.addr)})
+		out = append(out, liveness.Peer{
+			Addr: p.addr, Slot: slot, Source: l.sourceTowards(p.addr), Interface: l.scope(self, p.addr),
+		})
 	}
 	return out
+}
+
+// scope is the interface that a link-local peer is behind; 0 for others, to whom there
+// are routes.
+func (l *loop) scope(self, peer netip.Addr) int {
+	if !peer.IsLinkLocalUnicast() {
+		return 0
+	}
+	return l.home(self).Index
 }
 
 // session is the prober's name of the peer.
@@ -237,8 +240,8 @@ func (l *loop) callWitness() {
 	want := l.cfg.Liveness.Witness
 	iface := l.instances[0].Interface
 	addr := want.Addr
-	if want.Gateway {
-		addr = f.gateway
+	if want.Gateway && f.gateway.iface == iface {
+		addr = f.gateway.addr
 	}
 	var w liveness.Witness
 	state := l.links[iface]

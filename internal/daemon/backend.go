@@ -22,6 +22,7 @@ type backend struct {
 	// fleet is nil without a data path, and noFleet says why there is none.
 	fleet   *fleetAdapters
 	noFleet string
+	sync    *replica
 	// done ends when the loop does.
 	done context.Context
 }
@@ -52,7 +53,17 @@ func (b backend) ask(ctx context.Context, do func(now time.Time)) error {
 	}
 }
 
+// Status is what the daemon knows of this host and the others.
 func (b backend) Status(ctx context.Context) (control.Status, error) {
+	st, err := b.outline(ctx)
+	if err == nil && b.fleet != nil {
+		b.fleet.fillFlows(&st.XDP)
+	}
+	return st, err
+}
+
+// outline is the status but for the flows, which nobody has counted for it.
+func (b backend) outline(ctx context.Context) (control.Status, error) {
 	var st control.Status
 	err := b.ask(ctx, func(now time.Time) { st = b.loop.status(now) })
 	switch {
@@ -62,6 +73,7 @@ func (b backend) Status(ctx context.Context) (control.Status, error) {
 	default:
 		st.XDP = control.XDP{Mode: control.ModeOff, Reason: b.noFleet}
 	}
+	st.Sync = b.sync.status(namesOf(st.Targets))
 	return st, err
 }
 
@@ -73,7 +85,7 @@ func (b backend) Flows(ctx context.Context, yield func(control.Flow) error) erro
 	if b.fleet == nil {
 		return errNoFlows
 	}
-	st, err := b.Status(ctx)
+	st, err := b.outline(ctx)
 	if err != nil {
 		return err
 	}
@@ -180,7 +192,6 @@ func (l *loop) handovers(names []string) control.DrainResult {
 func (l *loop) status(now time.Time) control.Status {
 	st := control.Status{
 		Node: l.cfg.Node, Version: l.version, Uptime: now.Sub(l.started).Seconds(), Drained: l.drained,
-		Sync: control.Sync{State: "off"},
 	}
 	for _, in := range l.instances {
 		st.Instances = append(st.Instances, l.instanceStatus(in))
@@ -214,7 +225,7 @@ func (l *loop) localTarget() control.Target {
 	t := control.Target{Node: l.cfg.Node, State: "unknown", Self: true}
 	source := l.instances[0].source
 	if l.fleet != nil {
-		source = l.self()
+		source = l.self(l.fleet.peers)
 	}
 	if source.IsValid() {
 		t.Address = source.String()

@@ -26,12 +26,15 @@ const (
 func (l *loop) beat(now time.Time) {
 	f := l.fleet
 	lapsed := f.path.Renew(leaseFor)
-	l.metrics.LeaseRenewed(now.Sub(l.beatDue))
-	l.beatDue = now.Add(leaseEvery)
-	if lapsed > 0 && l.begun {
+	if late := now.Sub(l.beatDue); late >= 0 { // otherwise it is one more than need be
+		l.metrics.LeaseRenewed(late)
+		l.beatDue = l.beatDue.Add(late.Truncate(leaseEvery) + leaseEvery)
+	}
+	if lapsed > 0 {
 		f.lapses++
 		l.metrics.LeaseLapsed()
-		l.perform(now, l.router.Lapse(now))
+		clear(l.resume) // what the predecessor was Active for may be somebody else's
+		l.perform(now, l.router.StepAll(now, vrrp.Lapse{}))
 		l.record(now, control.Event{Kind: "lapse", Cause: fmt.Sprintf(
 			"this host stood still for %v longer than its lease; the VIPs were not answered for", lapsed.Round(time.Millisecond))})
 	}

@@ -24,9 +24,6 @@ func CleanUp(cfg *config.Config, log *slog.Logger) (err error) {
 	}
 	undo := func(f func() error) { err = errors.Join(err, f()) }
 	defer undo(closing(socket))
-	if err := loader.RemovePinned(cfg.BPFDir); err != nil {
-		return fmt.Errorf("take the data path down: %w", err)
-	}
 	conn, err := link.Open()
 	if err != nil {
 		return err
@@ -51,5 +48,12 @@ func CleanUp(cfg *config.Config, log *slog.Logger) (err error) {
 	}
 	// What is prepared can be withdrawn: also what somebody else had prepared.
 	owner := ownership.New(deps)
-	return errors.Join(owner.Prepare(ownedBy(cfg)), owner.Withdraw())
+	if err := errors.Join(owner.Prepare(ownedBy(cfg)), owner.Withdraw()); err != nil {
+		return fmt.Errorf("take the VIPs off: %w", err)
+	}
+	// Last: its gate keeps the kernel from answering for VIPs that are still there.
+	if err := loader.RemovePinned(cfg.BPFDir); err != nil {
+		return fmt.Errorf("take the data path down: %w", err)
+	}
+	return nil
 }

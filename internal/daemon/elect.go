@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"hafast/internal/config"
@@ -34,6 +35,9 @@ func (l *loop) receive(now time.Time, ev packetArrived) {
 // perform does what the election asks for, in its order, and keeps the books
 // afterwards: the network waits for the one, nobody for the other.
 func (l *loop) perform(now time.Time, outputs []vrrp.Output) {
+	if slices.ContainsFunc(outputs, moves) {
+		l.tellScope()
+	}
 	for _, out := range outputs {
 		in := l.instance(out.Instance)
 		if in == nil {

@@ -47,8 +47,8 @@ type fleet struct {
 	exchange exchange
 	// frames counts what the interfaces have received.
 	frames func() (uint64, error)
-	// watch says whose sockets are looked at from now on, and has it done.
-	watch func(pidfile string, vips []netip.Addr)
+	// watch says what is looked at from now on, and has it done.
+	watch func(surroundings)
 	// count has haproxy's connections counted from time to time, or ends that.
 	count func(bool)
 	peers []*peer
@@ -63,12 +63,19 @@ type fleet struct {
 	lapses uint64
 	// numb is set while nothing at all seems to arrive at this host.
 	numb *numbness
-	// gateway is the default gateway; the zero Addr if there is none.
-	gateway netip.Addr
+	// gateway is the default gateway that was found last.
+	gateway gatewayFound
 	// probed, witness and told are what the prober and the exchange know.
 	probed  []liveness.Peer
 	witness liveness.Witness
 	told    []peering.Neighbour
+}
+
+// surroundings are what is looked at from time to time because it sends no event.
+type surroundings struct {
+	pidfile string       // of haproxy, whose sockets count; empty for none
+	vips    []netip.Addr // to which they count
+	iface   string       // whose default gateway may be the witness
 }
 
 // peer is another host.
@@ -185,8 +192,9 @@ func (f *fleet) alone(p *peer) bool {
 	})
 }
 
-// acquaintance is how long a daemon that has just been started waits to hear from its
-// peers before it has the data path follow what it knows. They say hello every 100 ms.
+// acquaintance is how long a daemon whose instances have begun waits to hear from its
+// peers before it has the data path follow what it knows. They say hello every 100 ms,
+// and are listened to from then on.
 const acquaintance = 500 * time.Millisecond
 
 // informed tells whether enough is known of the hosts to have the data path follow.

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -320,24 +319,5 @@ func TestLivenessOfAStranger(t *testing.T) {
 			t.Errorf("journal: %q", got)
 		}
 		w.expect(vrrp.Active, vrrp.Backup)
-	})
-}
-
-func TestWitnessIsNamed(t *testing.T) {
-	gateway := w4(254)
-	inFleet(t, []string{member(1, 2), strings.Replace(member(2, 2), "metrics: off", "metrics: off\nliveness: {witness: 10.0.0.9}", 1)}, func(w *fleetWorld) {
-		a, b := w.settled()[0], w.fleet[1]
-		a.post(w.t.Context(), gatewayFound{gateway})
-		a.on(func(time.Time) {
-			got := a.prober.witness
-			if got.Address != gateway || got.Source != a.addr || got.Interface != 2 || !slices.Equal(got.MAC, a.links["eth0"].MAC) {
-				t.Errorf("witness %+v, want the gateway", got)
-			}
-		})
-		b.on(func(time.Time) {
-			if got := b.prober.witness.Address; got != w4(9) {
-				t.Errorf("witness %v, want the configured one", got)
-			}
-		})
 	})
 }

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"hafast/internal/control"
+	"hafast/internal/link"
 	"hafast/internal/liveness"
 	"hafast/internal/ownership"
 	"hafast/internal/peering"
@@ -29,81 +29,6 @@ func (h *testHost) reload(text string) {
 	}
 	h.events <- prepared{}
 	synctest.Wait()
-}
-
-// pause keeps the host's loop from its work for so long.
-func (h *testHost) pause(d time.Duration) {
-	h.events <- asked{func(time.Time) { time.Sleep(d) }}
-	synctest.Wait()
-}
-
-func TestLeaseIsRenewed(t *testing.T) {
-	inFleet(t, members(2), func(w *fleetWorld) {
-		a := w.settled()[0]
-		for range 50 {
-			pass(7 * time.Millisecond)
-			a.on(func(now time.Time) {
-				if left := a.path.until.Sub(now); left < leaseFor-leaseEvery || left > leaseFor {
-					t.Errorf("the lease holds for another %v", left)
-				}
-			})
-		}
-		if got := a.journalled("lapse"); len(got) != 0 {
-			t.Errorf("journal: %q", got)
-		}
-	})
-}
-
-// A host that stood still while nobody took over is Active again after a moment.
-func TestLapseUnnoticed(t *testing.T) {
-	inFleet(t, members(2), func(w *fleetWorld) {
-		a, b := w.settled()[0], w.fleet[1]
-		a.pause(300 * time.Millisecond)
-		pass(300 * time.Millisecond)
-		pass(time.Millisecond)
-		w.expect(vrrp.Backup, vrrp.Backup)
-		pass(100 * time.Millisecond)
-		w.expect(vrrp.Active, vrrp.Backup)
-		if got := a.journalled("lapse"); len(got) != 1 || !strings.Contains(got[0], "longer than its lease") {
-			t.Errorf("journal: %q", got)
-		}
-		if got := b.journalled("transition"); len(got) != 1 {
-			t.Errorf("b moved: %q", got)
-		}
-	})
-}
-
-// A host whose VIPs somebody else has taken while it stood still leaves them there,
-// and does not make the other doubt: it was the better one when it fell asleep.
-func TestLapseNoticed(t *testing.T) {
-	configs := []string{
-		strings.Replace(member(1, 2), "priority: 104", "priority: 104, preempt: false", 1),
-		member(2, 2),
-	}
-	// What a waking loop finds first is a matter of chance.
-	for i := range 10 {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			inFleet(t, configs, func(w *fleetWorld) {
-				a, b := w.settled()[0], w.fleet[1]
-				a.pause(2500 * time.Millisecond)
-				pass(leaseFor)
-				b.live(a.addr, liveness.Up, liveness.AdminDown)
-				if b.state("VI_1") != vrrp.Active {
-					t.Fatalf("b is %s", b.state("VI_1"))
-				}
-				pass(10 * time.Second)
-				w.expect(vrrp.Backup, vrrp.Active)
-				if got := b.journalled("transition"); len(got) != 2 {
-					t.Errorf("the successor moved again: %q", got)
-				}
-				a.on(func(time.Time) {
-					if a.reannounce > 0 {
-						t.Error("announced what was no longer its own")
-					}
-				})
-			})
-		})
-	}
 }
 
 func TestStopIsTold(t *testing.T) {
@@ -280,8 +205,8 @@ func TestReloadWithAnotherInstance(t *testing.T) {
 			t.Errorf("instances %v", got.Instances)
 		}
 		a.on(func(time.Time) {
-			if !slices.Contains(a.path.watched, w4(209)) {
-				t.Errorf("sockets of %v are looked at", a.path.watched)
+			if !slices.Contains(a.path.watched.vips, w4(209)) {
+				t.Errorf("sockets of %v are looked at", a.path.watched.vips)
 			}
 		})
 	})
@@ -349,15 +274,32 @@ func TestWhyAPeerTakesNoFlows(t *testing.T) {
 	})
 }
 
-func TestLinkChangeReattaches(t *testing.T) {
+// The program is on an interface until that is made anew, whatever its addresses are.
+func TestNewInterfaceIsReattached(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a := w.settled()[0]
-		a.on(func(time.Time) { a.path.reattach = 0 })
+		there := changeOf(a)
+		anew, gone := there, link.Change{Name: "eth0"}
+		anew.State.Index++
+		for _, step := range []struct {
+			change link.Change
+			want   int
+		}{{there, 0}, {anew, 1}, {gone, 2}, {gone, 2}, {anew, 3}} {
+			a.on(func(now time.Time) { a.linkChanged(now, step.change) })
+			a.on(func(time.Time) {
+				if a.path.reattach != step.want {
+					t.Errorf("asked %d times, want %d, after %+v", a.path.reattach, step.want, step.change)
+				}
+			})
+		}
+	})
+}
+
+func TestNewAddressIsTold(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a := w.settled()[0]
 		a.on(func(now time.Time) { a.linkChanged(now, changeOf(a)) })
 		a.on(func(time.Time) {
-			if a.path.reattach != 1 {
-				t.Errorf("asked %d times", a.path.reattach)
-			}
 			if got := a.path.wish.Locals; !slices.Contains(got, w4(77)) {
 				t.Errorf("S-BFD is answered on %v", got)
 			}

@@ -18,6 +18,7 @@ import (
 	"hafast/internal/liveness"
 	"hafast/internal/peering"
 	"hafast/internal/sockets"
+	"hafast/internal/syncing"
 	"hafast/pkg/loader"
 )
 
@@ -36,29 +37,27 @@ const reflectLimit = 64
 type fleetAdapters struct {
 	path     *datapath.Path
 	prober   *liveness.Prober
+	channel  *syncing.Channel
 	exchange *peering.Exchange
 	sockets  *sockets.Reader
 	watcher  *sockets.Watcher
 	conn     *link.Conn
 	log      *slog.Logger
 
+	moved chan struct{} // surroundings are others
+
 	mu       sync.Mutex
-	pidfile  string
-	vips     []netip.Addr
+	at       surroundings
 	counting bool
-	// tally guards counted, the flows when they were counted last. It is not mu, which
-	// the loop takes: counting may take half a second.
-	tally     sync.Mutex
-	counted   loader.FlowCounts
-	countedAt time.Time
 }
 
-// openFleet loads the data path and opens what goes with it. Nothing runs yet.
-func openFleet(ctx context.Context, l *loop, log *slog.Logger) (_ *fleetAdapters, err error) {
-	a := &fleetAdapters{log: log}
+// openFleet loads the data path and opens what goes with it. Nothing runs yet; if it
+// fails, what a predecessor has left is as it was.
+func openFleet(ctx context.Context, l *loop, keys [][]byte, log *slog.Logger) (_ *fleetAdapters, err error) {
+	a := &fleetAdapters{log: log, moved: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.abandon())
+			err = errors.Join(err, a.abandon(true))
 		}
 	}()
 	// One of its own: the owner's must be free for a takeover.
@@ -70,9 +69,14 @@ func openFleet(ctx context.Context, l *loop, log *slog.Logger) (_ *fleetAdapters
 	}, a.conn); err != nil {
 		return a, err
 	}
-	if a.exchange, err = peering.New(); err != nil {
-		return a, fmt.Errorf("talk to the peers: %w", err)
+	boot, err := newBoot()
+	if err != nil {
+		return a, err
 	}
+	if a.channel, err = openChannel(ctx, l, boot, keys, a.path, log); err != nil {
+		return a, err
+	}
+	a.exchange = peering.New(boot, a.channel)
 	if a.sockets, err = sockets.Open(); err != nil {
 		return a, fmt.Errorf("look at haproxy's sockets: %w", err)
 	}
@@ -130,11 +134,15 @@ func (a *fleetAdapters) frames() (n uint64, err error) {
 func (a *fleetAdapters) fleet(peers []netip.Addr) *fleet {
 	f := &fleet{
 		path: a.path, prober: a.prober, exchange: a.exchange, frames: a.frames, connections: -1,
-		watch: func(pidfile string, vips []netip.Addr) {
+		watch: func(at surroundings) {
 			a.mu.Lock()
-			a.pidfile, a.vips = pidfile, vips
+			moved := a.at.iface != at.iface
+			a.at = at
 			a.mu.Unlock()
 			a.watcher.Kick()
+			if moved {
+				a.lookAgain()
+			}
 		},
 		count: func(on bool) {
 			a.mu.Lock()
@@ -148,33 +156,39 @@ func (a *fleetAdapters) fleet(peers []netip.Addr) *fleet {
 
 // pids are haproxy's processes now.
 func (a *fleetAdapters) pids() []int {
-	a.mu.Lock()
-	pidfile := a.pidfile
-	a.mu.Unlock()
-	if pidfile == "" {
+	at, _ := a.watched()
+	if at.pidfile == "" {
 		return nil
 	}
-	pids, err := health.ReadPidfile(pidfile)
+	pids, err := health.ReadPidfile(at.pidfile)
 	if err != nil {
 		return nil // the check on haproxy tells of it
 	}
 	return pids
 }
 
-func (a *fleetAdapters) watched() (vips []netip.Addr, counting bool) {
+func (a *fleetAdapters) watched() (at surroundings, counting bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.vips, a.counting
+	return a.at, a.counting
+}
+
+// lookAgain has the default gateway looked for now.
+func (a *fleetAdapters) lookAgain() {
+	select {
+	case a.moved <- struct{}{}:
+	default:
+	}
 }
 
 // connections are those that haproxy holds to VIPs.
 func (a *fleetAdapters) connections() (int, error) {
-	vips, _ := a.watched()
-	return a.sockets.Established(vips)
+	at, _ := a.watched()
+	return a.sockets.Established(at.vips)
 }
 
 // run starts everything in the group, until ctx is done.
-func (a *fleetAdapters) run(ctx context.Context, g *errgroup.Group, l *loop, iface string) {
+func (a *fleetAdapters) run(ctx context.Context, g *errgroup.Group, l *loop) {
 	g.Go(func() error { return a.path.Run(ctx) })
 	g.Go(func() error { return a.path.Sweep(ctx) })
 	g.Go(func() error { return a.prober.Run(ctx) })
@@ -182,20 +196,20 @@ func (a *fleetAdapters) run(ctx context.Context, g *errgroup.Group, l *loop, ifa
 		return a.exchange.Run(ctx, func(p peering.Peer) { l.post(ctx, peerSpoke{p}) })
 	})
 	g.Go(func() error {
-		vips := func() []netip.Addr { vips, _ := a.watched(); return vips }
+		vips := func() []netip.Addr { at, _ := a.watched(); return at.vips }
 		a.watcher.Run(ctx, socketsEvery, a.pids, vips, func(found []config.Service) {
 			l.post(ctx, servicesFound{found})
 		})
 		return nil
 	})
 	g.Go(func() error { a.count(ctx, l); return nil })
-	g.Go(func() error { a.findGateway(ctx, l, iface); return nil })
+	g.Go(func() error { a.findGateway(ctx, l); return nil })
 }
 
 // count reports how many connections are left while somebody wants to know.
 func (a *fleetAdapters) count(ctx context.Context, l *loop) {
 	last := -1
-	every(ctx, connectionsEvery, func() {
+	every(ctx, connectionsEvery, nil, func() {
 		n := -1
 		if _, counting := a.watched(); counting {
 			var err error
@@ -212,10 +226,11 @@ func (a *fleetAdapters) count(ctx context.Context, l *loop) {
 }
 
 // findGateway reports the default gateway.
-func (a *fleetAdapters) findGateway(ctx context.Context, l *loop, iface string) {
-	var last netip.Addr
-	every(ctx, gatewayEvery, func() {
-		state, err := a.conn.State(iface)
+func (a *fleetAdapters) findGateway(ctx context.Context, l *loop) {
+	var last gatewayFound
+	every(ctx, gatewayEvery, a.moved, func() {
+		at, _ := a.watched()
+		state, err := a.conn.State(at.iface)
 		if err != nil {
 			return // it will come back
 		}
@@ -224,15 +239,15 @@ func (a *fleetAdapters) findGateway(ctx context.Context, l *loop, iface string) 
 			a.log.Debug("default gateway unknown", "error", err)
 			return
 		}
-		if addr != last {
-			last = addr
-			l.post(ctx, gatewayFound{addr})
+		if found := (gatewayFound{at.iface, addr}); found != last {
+			last = found
+			l.post(ctx, found)
 		}
 	})
 }
 
-// every calls do now and then again and again, until ctx is done.
-func every(ctx context.Context, pause time.Duration, do func()) {
+// every calls do now and then again and again, and when sooner says so, until ctx is done.
+func every(ctx context.Context, pause time.Duration, sooner <-chan struct{}, do func()) {
 	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
 	for {
@@ -241,6 +256,7 @@ func every(ctx context.Context, pause time.Duration, do func()) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-sooner:
 		}
 	}
 }
@@ -268,12 +284,12 @@ func (a *fleetAdapters) closeAll(keep bool) error {
 	return errors.Join(failures...)
 }
 
-// abandon closes what was opened for a fleet that came to nothing. A predecessor's
-// data path, should there be one, is taken down with it: nobody would look after it.
-func (a *fleetAdapters) abandon() error {
+// abandon closes what was opened for a fleet that came to nothing, and then the data
+// path, as closeAll does.
+func (a *fleetAdapters) abandon(keep bool) error {
 	var err error
-	if a.exchange != nil {
-		err = a.exchange.Close()
+	if a.channel != nil {
+		err = a.channel.Close()
 	}
-	return errors.Join(err, a.closeAll(false))
+	return errors.Join(err, a.closeAll(keep))
 }

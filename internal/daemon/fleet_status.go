@@ -10,7 +10,6 @@ import (
 	"hafast/internal/control"
 	"hafast/internal/datapath"
 	"hafast/internal/liveness"
-	"hafast/internal/metrics"
 	"hafast/internal/steering"
 	"hafast/pkg/loader"
 )
@@ -134,11 +133,23 @@ func (a *fleetAdapters) fillXDP(x *control.XDP, names map[string]string) {
 		x.Lease.Fresh, x.Lease.RemainingMS = left > 0, float64(left.Microseconds())/1000
 	}
 	x.Services = a.services(names)
-	if counts, capacity, err := a.flowCounts(); err == nil {
-		x.Flows = counts.TCP4 + counts.TCP6 + counts.UDP4 + counts.UDP6
-		x.FlowCapacity = capacity
-	}
 	x.Counters = a.counters()
+}
+
+// countEvery is how often flows are counted for those who ask, at most.
+const countEvery = 10 * time.Second
+
+// fillFlows adds how many flows there are. It may take some tenths of a second.
+func (a *fleetAdapters) fillFlows(x *control.XDP) {
+	counted, err := a.path.Count(countEvery)
+	if err != nil {
+		a.log.Warn("flows cannot be counted", "error", err)
+		return
+	}
+	for _, t := range a.flowTables(counted) {
+		x.Flows += t.Flows
+		x.FlowCapacity += t.Capacity
+	}
 }
 
 // services are those in force, each with the nodes that take its new flows.
@@ -179,37 +190,6 @@ func (a *fleetAdapters) counters() map[string]uint64 {
 	return out
 }
 
-// flowCounts counts the flows, but not more often than countEvery: the kernel keeps
-// no count, and a million of them take some tenths of a second.
-func (a *fleetAdapters) flowCounts() (loader.FlowCounts, int, error) {
-	const countEvery = 5 * time.Second
-	a.tally.Lock()
-	defer a.tally.Unlock()
-	if time.Since(a.countedAt) >= countEvery {
-		counts, err := a.path.FlowCounts()
-		if err != nil {
-			return counts, 0, err
-		}
-		a.counted, a.countedAt = counts, time.Now()
-	}
-	capacity := 0
-	for _, c := range a.capacities() {
-		capacity += c
-	}
-	return a.counted, capacity, nil
-}
-
-// capacities are of the tables for TCP over IPv4 and IPv6, and UDP.
-func (a *fleetAdapters) capacities() [4]int {
-	var out [4]int
-	for i, name := range []string{"tcp4", "tcp6", "udp4", "udp6"} {
-		if m := a.path.Map(name); m != nil {
-			out[i] = int(m.MaxEntries())
-		}
-	}
-	return out
-}
-
 // flows lists the flow table.
 func (a *fleetAdapters) flows(ctx context.Context, targets []control.Target, yield func(control.Flow) error) error {
 	names := namesOf(targets)
@@ -238,51 +218,6 @@ func (a *fleetAdapters) flows(ctx context.Context, targets []control.Target, yie
 		}
 	}
 	return nil
-}
-
-// scrape is what the metrics show.
-func (a *fleetAdapters) scrape(st control.Status) metrics.DataPath {
-	dp := metrics.DataPath{
-		Packets: st.XDP.Counters, Services: len(st.XDP.Services), HellosRejected: make(map[string]uint64),
-	}
-	for _, i := range st.XDP.Interfaces {
-		dp.Interfaces = append(dp.Interfaces, metrics.Interface{Name: i.Name, Mode: i.Mode})
-	}
-	for _, t := range st.Targets {
-		if addr, err := netip.ParseAddr(t.Address); err == nil {
-			dp.Targets = append(dp.Targets, metrics.Target{Address: addr, State: t.State})
-		}
-	}
-	if counts, _, err := a.flowCounts(); err == nil {
-		caps := a.capacities()
-		dp.Flows = []metrics.FlowTable{
-			{Proto: "tcp", Family: "ipv4", Flows: counts.TCP4, Capacity: caps[0]},
-			{Proto: "tcp", Family: "ipv6", Flows: counts.TCP6, Capacity: caps[1]},
-			{Proto: "udp", Family: "ipv4", Flows: counts.UDP4, Capacity: caps[2]},
-			{Proto: "udp", Family: "ipv6", Flows: counts.UDP6, Capacity: caps[3]},
-		}
-	}
-	for reason, n := range a.exchange.Stats().Rejected {
-		dp.HellosRejected[string(reason)] = n
-	}
-	figures, err := a.prober.Status()
-	if err != nil {
-		return dp
-	}
-	for _, p := range figures.Peers {
-		s := p.Snapshot.Stats
-		peer := metrics.Peer{
-			Address: p.Peer.Addr, State: p.Snapshot.State.String(), Answered: s.Answered, Missed: s.Missed,
-			LongestMiss: int(s.LongestRun), RTT: metrics.Histogram{Sum: s.RTT.Sum, Counts: slices.Clone(s.RTT.Buckets[:])},
-		}
-		for i := range s.RTT.Buckets {
-			if bound, ok := liveness.BucketBound(i); ok {
-				peer.RTT.Bounds = append(peer.RTT.Bounds, bound)
-			}
-		}
-		dp.Peers = append(dp.Peers, peer)
-	}
-	return dp
 }
 
 // namesOf finds nodes by the addresses of their targets.

@@ -75,6 +75,57 @@ func TestResumeWaitsForTheChecks(t *testing.T) {
 	}, resuming)
 }
 
+// A check may take longer than the wait for the peers. Nobody is told or listened to
+// before the instances begin: that wait begins with them, lest flows be taken from
+// peers that could not be heard.
+func TestSlowCheckLeavesThePeersTheirTime(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a, b := w.fleet[0], w.fleet[1]
+		for _, h := range w.fleet {
+			h.post(w.t.Context(), servicesFound{[]config.Service{{VIP: vip, Port: 80, Proto: "tcp"}}})
+		}
+		pass(acquaintance + 100*time.Millisecond)
+		a.haproxy(true, "running")
+		if got := a.state("VI_1"); got != vrrp.Active {
+			t.Fatalf("is %s", got)
+		}
+		pass(100 * time.Millisecond)
+		if !a.wished().Hold {
+			t.Error("did not wait for its peer")
+		}
+		b.on(func(time.Time) {
+			b.mute.Store(false)
+			b.exchange.tell()
+		})
+		synctest.Wait()
+		if got := a.target(b.addr).State; a.wished().Hold || got == steering.Up {
+			t.Errorf("hold %t, the peer that waits for its checks is %s", a.wished().Hold, got)
+		}
+		b.haproxy(true, "running")
+		if got := a.target(b.addr).State; got != steering.Up {
+			t.Errorf("the peer is %s", got)
+		}
+	}, resuming, func(h *fleetHost) { h.mute.Store(true) })
+}
+
+// A daemon that stood still before its checks have answered may find that somebody else
+// is Active.
+func TestLapseEndsTheResumption(t *testing.T) {
+	inFleet(t, members(2), func(w *fleetWorld) {
+		a := w.fleet[0]
+		a.pause(300 * time.Millisecond)
+		pass(300*time.Millisecond + leaseEvery)
+		a.haproxy(true, "running")
+		w.expect(vrrp.Backup, vrrp.Backup)
+		if a.has("VI_1") {
+			t.Error("keeps what the predecessor has left")
+		}
+		if got := a.journalled("lapse"); len(got) != 1 {
+			t.Errorf("journal: %q", got)
+		}
+	}, resuming)
+}
+
 // A check that takes too long is down, and the VIP goes back.
 func TestResumeDoesNotWaitForEver(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {

@@ -110,7 +110,7 @@ func (w *fleetWorld) join(h *testHost) *fleetHost {
 	h.loop.fleet = &fleet{
 		path: m.path, prober: m.prober, exchange: m.exchange, connections: -1,
 		frames: func() (uint64, error) { return m.path.frames, nil },
-		watch:  func(pidfile string, vips []netip.Addr) { m.path.watched = vips },
+		watch:  func(at surroundings) { m.path.watched = at },
 		count:  func(on bool) { m.path.counting = on },
 	}
 	h.loop.fleet.setPeers(h.cfg.Peers)
@@ -197,7 +197,7 @@ type fakePath struct {
 	reattach  int
 	witness   uint64
 	frames    uint64
-	watched   []netip.Addr
+	watched   surroundings
 	counting  bool
 }
 

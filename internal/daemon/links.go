@@ -13,6 +13,7 @@ import (
 // linkChanged takes an interface's new condition to the sockets, the owner of
 // the VIPs and the election.
 func (l *loop) linkChanged(now time.Time, c link.Change) {
+	was, had := l.links[c.Name]
 	if c.Present {
 		l.links[c.Name] = c.State
 	} else {
@@ -26,7 +27,8 @@ func (l *loop) linkChanged(now time.Time, c link.Change) {
 		}
 	}
 	l.score(now)
-	if l.fleet != nil {
+	l.tellRoutes()
+	if l.fleet != nil && (had != c.Present || was.Index != c.State.Index) {
 		l.fleet.path.Reattach()
 	}
 }

@@ -114,6 +114,7 @@ type loop struct {
 	resume map[string]bool
 	// fleet is nil without a data path.
 	fleet *fleet
+	sync  replication
 	// beatDue is when the lease is to be renewed.
 	beatDue time.Time
 	exposed bool // the watch on rivals does not know yet what is ours
@@ -149,6 +150,7 @@ func (l *loop) run(stop, kill, leave context.Context) {
 	stopped, left := stop.Done(), leave.Done()
 	var beats <-chan time.Time
 	if l.fleet != nil {
+		l.beatDue = time.Now().Add(leaseEvery)
 		ticker := time.NewTicker(leaseEvery)
 		defer ticker.Stop()
 		beats = ticker.C
@@ -220,8 +222,10 @@ func (l *loop) handle(now time.Time, ev event) {
 		l.fleet.impatient = true
 		l.arrange()
 	case gatewayFound:
-		l.fleet.gateway = ev.addr
+		l.fleet.gateway = ev
 		l.callWitness()
+	case readinessChanged:
+		l.readinessChanged(now, ev.ready)
 	case connectionsCounted:
 		l.fleet.connections = ev.n
 		l.arrange()
@@ -267,10 +271,6 @@ func (l *loop) tick(now time.Time) {
 
 func (l *loop) start(now time.Time) {
 	l.record(now, control.Event{Kind: "start", Cause: "hafast " + l.version + " started"})
-	if l.fleet != nil {
-		l.beatDue = now.Add(leaseEvery)
-		l.later(acquaintance, acquaintanceOver{})
-	}
 	if len(l.resume) > 0 {
 		l.later(resumePatience, resumeDue{})
 		l.resumeIfKnown(now)
@@ -282,6 +282,9 @@ func (l *loop) start(now time.Time) {
 
 // begin starts the instances that are in Init; the others take no notice.
 func (l *loop) begin(now time.Time) {
+	if l.fleet != nil && !l.begun {
+		l.later(acquaintance, acquaintanceOver{}) // the peers are told and heard from now on
+	}
 	l.begun = true
 	for _, in := range l.instances {
 		resume := l.resume[in.Name]

@@ -22,8 +22,11 @@ type (
 	servicesFound struct{ services []config.Service }
 	// acquaintanceOver ends the wait for what the peers have to say.
 	acquaintanceOver struct{}
-	// gatewayFound is the default gateway now; the zero Addr if there is none.
-	gatewayFound struct{ addr netip.Addr }
+	// gatewayFound is an interface's default gateway now; the zero Addr if it has none.
+	gatewayFound struct {
+		iface string
+		addr  netip.Addr
+	}
 	// connectionsCounted is how many connections haproxy holds to VIPs.
 	connectionsCounted struct{ n int }
 )
@@ -90,8 +93,9 @@ func (l *loop) nameOf(p *peer) string {
 	return p.addr.String()
 }
 
-// setLife tells the election what S-BFD says of the peer.
+// setLife tells the election and state sync what S-BFD says of the peer.
 func (l *loop) setLife(p *peer) {
+	l.alive(p)
 	switch p.live {
 	case liveness.Up:
 		l.lifeIs(p, vrrp.LifeUp)
@@ -141,8 +145,12 @@ func (l *loop) stillThere(now time.Time, p *peer, how string) {
 	l.record(now, control.Event{Kind: "liveness", To: p.live.String(), Cause: l.nameOf(p) + " answers no probes but " + how + ": left to adverts"})
 }
 
-// owner is the peer whose own address it is; nil if it is nobody's.
+// owner is the peer whose own address it is, first of all as configured; nil if it is
+// nobody's.
 func (f *fleet) owner(a netip.Addr) *peer {
+	if p := f.peer(a); p != nil {
+		return p
+	}
 	for _, p := range f.peers {
 		if p.has(a) {
 			return p
@@ -222,13 +230,13 @@ func (l *loop) servicesFound(found []config.Service) {
 	l.arrange()
 }
 
-// watchSockets says whose sockets are looked at.
-func (l *loop) watchSockets() {
-	pidfile := l.cfg.HAProxy.Pidfile
+// lookAround says what is looked at on this host.
+func (l *loop) lookAround() {
+	at := surroundings{pidfile: l.cfg.HAProxy.Pidfile, vips: l.vips(), iface: l.instances[0].Interface}
 	if l.cfg.HAProxy.Mode == config.HAProxyOff {
-		pidfile = ""
+		at.pidfile = ""
 	}
-	l.fleet.watch(pidfile, l.vips())
+	l.fleet.watch(at)
 }
 
 // vips lists all VIPs.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type (
 	// answers with what has to be prepared, nil when nothing has.
 	configRead struct {
 		cfg    *config.Config
+		keys   [][]byte // of state sync
 		err    error
 		answer chan<- []ownership.Instance
 	}
@@ -43,9 +45,13 @@ func reloadOnHangup(ctx context.Context, path string, post func(context.Context,
 		case <-ctx.Done():
 			return
 		}
+		var keys [][]byte
 		cfg, err := config.Load(path)
+		if err == nil {
+			keys, err = syncKeys(cfg)
+		}
 		answer := make(chan []ownership.Instance, 1)
-		post(ctx, configRead{cfg, err, answer})
+		post(ctx, configRead{cfg, keys, err, answer})
 		select {
 		case instances := <-answer:
 			if instances != nil {
@@ -63,6 +69,9 @@ func (l *loop) configRead(now time.Time, ev configRead) {
 	err := ev.err
 	if err == nil {
 		err = l.apply(now, ev.cfg)
+	}
+	if err == nil {
+		err = l.rekey(ev.keys)
 	}
 	l.metrics.ConfigReloaded(err)
 	if err != nil {
@@ -121,8 +130,11 @@ func (l *loop) apply(now time.Time, cfg *config.Config) error {
 		if err := l.fleet.prober.SetTiming(timing(cfg.Liveness)); err != nil {
 			l.log.Error("the pace of liveness stays as it was", "error", err)
 		}
-		l.watchSockets()
+		l.lookAround()
 	}
+	l.perform(now, l.router.StepAll(now, vrrp.Defer{On: l.sync.lacking}))
+	l.tellScope()
+	l.tellRoutes()
 	l.score(now)
 	l.exposed = true
 	return nil
@@ -173,6 +185,10 @@ func fixedKeys(old, next *config.Config) string {
 		return "bpf_dir"
 	case old.Flows != next.Flows:
 		return "flows"
+	case old.Sync.On() != next.Sync.On(), old.Sync.Conntrack != next.Sync.Conntrack:
+		return "whether there is sync, and of what,"
+	case !reflect.DeepEqual(old.Sync.Filter, next.Sync.Filter):
+		return "sync.filter"
 	case old.Log != next.Log:
 		return "log"
 	}

@@ -41,7 +41,7 @@ func (l *loop) checkUpdated(now time.Time, u health.Update) {
 		l.resumeIfKnown(now)
 	}
 	if u.Check == health.NameHAProxy && l.fleet != nil {
-		l.watchSockets()
+		l.lookAround()
 	}
 	state := "down"
 	if u.Up {

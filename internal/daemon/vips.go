@@ -45,6 +45,7 @@ func (l *loop) takeover(now time.Time, ev ownership.Acquired) {
 		took time.Duration
 	}{
 		{metrics.PhaseDecide, in.late},
+		{metrics.PhaseState, ev.Phases.State},
 		{metrics.PhaseGate, ev.Phases.Gate},
 		{metrics.PhaseAddress, ev.Phases.Address},
 		{metrics.PhaseRoutes, ev.Phases.Routes},
@@ -53,8 +54,8 @@ func (l *loop) takeover(now time.Time, ev ownership.Acquired) {
 	}
 	entry := control.Event{Kind: "takeover", Instance: in.Name, Cause: count(ev.Addresses) + " in place and announced"}
 	for _, s := range steps {
-		if (s.name == metrics.PhaseRoutes || s.name == metrics.PhaseGate) && s.took == 0 {
-			continue
+		if s.took == 0 && s.name != metrics.PhaseDecide {
+			continue // there is no such step here
 		}
 		l.metrics.TakeoverPhase(s.name, s.took)
 		entry.Phases = append(entry.Phases, control.Phase{Name: s.name, Microseconds: float64(s.took.Nanoseconds()) / 1000})

@@ -170,7 +170,7 @@ func (p *Path) setTargets(w Wish) error {
 	}
 	p.carried.targets = next
 	p.quick.Lock()
-	p.onLink, p.local = usable, local
+	p.onLink, p.local, p.seats = usable, local, p.places
 	p.quick.Unlock()
 	return errors.Join(failures...)
 }
@@ -275,16 +275,4 @@ func (p *Path) Steering() loader.Steering {
 	p.work.Lock()
 	defer p.work.Unlock()
 	return p.carried.steering
-}
-
-// PlaceOf is the address of the target in a place.
-func (p *Path) PlaceOf(place int) (netip.Addr, bool) {
-	p.work.Lock()
-	defer p.work.Unlock()
-	for at, a := range p.places.All() {
-		if int(at) == place {
-			return a, true
-		}
-	}
-	return netip.Addr{}, false
 }

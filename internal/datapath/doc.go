@@ -5,7 +5,7 @@
 //	  │          v   Run's goroutine: one wish at a time, the last one counts
 //	  │      places, gates, tables ──> loader: maps, Publish, Attach
 //	  │                                   ^
-//	  └── Renew, Serve, Flip, gates ──────┘   stores into shared memory, at once
+//	  └── Renew, SetServing, Flip, gates ─┘   stores into shared memory, at once
 //
 // A wish says how things ought to be, all of it, so that of several only the last has
 // to be carried out. What cannot wait, because packets go to a haproxy that has just

@@ -132,6 +132,11 @@ func TestResumable(t *testing.T) {
 			if !isOpen(t, p, vipOf(1)) {
 				t.Error("the gate was closed before it was decided upon")
 			}
+			// With the lease in force again, so would be a gate that was left open.
+			p.Renew(time.Minute)
+			if got := isOpen(t, p, vipOf(1)); got != test.want {
+				t.Errorf("the lease renewed: open %t, want %t", got, test.want)
+			}
 			w.Instances = instances("VI_2", "VI_1")
 			must(t, p.Prepare(w, func(name string) bool { return name == "VI_1" && p.Resumable(vipOf(1)) }))
 			if got := isOpen(t, p, vipOf(1)); got != test.want {

@@ -7,22 +7,15 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"hafast/internal/steering"
 	"hafast/pkg/loader"
-)
-
-// How long a flow may be idle before it is forgotten. A connection that is forgotten
-// too early gets its second chance at its next packet.
-const (
-	idleEstablished = 24 * time.Hour
-	idleClosing     = time.Minute
-	idleUDP         = 3 * time.Minute
-	sweepEvery      = 30 * time.Second
 )
 
 // Options say what to open.
@@ -41,7 +34,7 @@ type Routes interface {
 	OnLink(addr netip.Addr) (ifindex int, ok bool, err error)
 }
 
-// Path is the data path of this host. Renew, Serve, Flip, OpenGate and CloseGate may
+// Path is the data path of this host. Renew, SetServing, Flip, OpenGate and CloseGate may
 // be called from any goroutine and never wait.
 type Path struct {
 	*loader.DataPath
@@ -70,9 +63,15 @@ type Path struct {
 	former map[netip.Addr]int // a predecessor's gates, by VIP
 	onLink map[netip.Addr]int // places of targets that can be sent to
 	local  netip.Addr
+	seats  steering.Places   // what places was when it was last written to the program
 	failed map[string]string // by interface, why it has no program
 
-	told string // what carrying out the last wish failed with; Run's own
+	counting sync.Mutex // held while flows are visited to be counted
+	tally    atomic.Pointer[Tally]
+
+	// Run's own.
+	told     string   // what carrying out the last wish failed with
+	attached []string // the interfaces that the program is on; nil if one of them failed
 }
 
 // Open loads the program, or takes over a predecessor's maps. Nothing runs before
@@ -184,24 +183,6 @@ func (p *Path) nudge() {
 	}
 }
 
-// Sweep forgets idle flows until ctx is done.
-func (p *Path) Sweep(ctx context.Context) error {
-	sweep := time.NewTicker(sweepEvery)
-	defer sweep.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-sweep.C:
-			if n, err := p.SweepIdle(idleEstablished, idleClosing, idleUDP); err != nil {
-				p.log.Warn("idle flows stay in the table", "error", err)
-			} else if n > 0 {
-				p.log.Debug("idle flows forgotten", "flows", n)
-			}
-		}
-	}
-}
-
 // Run carries out wishes until ctx is done.
 func (p *Path) Run(ctx context.Context) error {
 	var last *Wish
@@ -221,7 +202,7 @@ func (p *Path) Run(ctx context.Context) error {
 				p.work.Unlock()
 				p.complain(err)
 			}
-			if last != nil && (renewed || wish != nil) {
+			if last != nil && (renewed || !slices.Equal(last.Interfaces, p.attached)) {
 				p.attachAll(last.Interfaces)
 			}
 		}
@@ -243,12 +224,14 @@ func (p *Path) complain(err error) {
 // attachAll sees to it that the program runs on exactly these interfaces.
 func (p *Path) attachAll(names []string) {
 	wanted := make(map[string]bool)
+	p.attached = names
 	for _, name := range names {
 		wanted[name] = true
 		at, err := p.Attach(name, p.mode)
 		text := ""
 		if err != nil {
 			text = err.Error()
+			p.attached = nil
 		}
 		p.quick.Lock()
 		was := p.failed[name]
@@ -272,6 +255,7 @@ func (p *Path) attachAll(names []string) {
 		if !wanted[at.Interface] {
 			if err := p.Detach(at.Interface); err != nil {
 				p.log.Warn("data path not detached", "interface", at.Interface, "error", err)
+				p.attached = nil
 			}
 		}
 	}

@@ -16,7 +16,7 @@ func (p *Path) Renew(for_ time.Duration) (lapsed time.Duration) {
 	if until := p.Lease(); until < now {
 		lapsed = now - until
 		p.quick.Lock()
-		for _, gate := range p.gates {
+		for gate := range loader.MaxGates { // a predecessor's too
 			p.SetGate(gate, false)
 		}
 		clear(p.open)
@@ -64,4 +64,24 @@ func flagsOf(state steering.State, local bool) loader.TargetFlags {
 		flags |= loader.TargetLocal
 	}
 	return flags
+}
+
+// Place is that of a target, by which flows remember it.
+func (p *Path) Place(target netip.Addr) (place int, ok bool) {
+	p.quick.RLock()
+	defer p.quick.RUnlock()
+	at, ok := p.seats.Of(target)
+	return int(at), ok
+}
+
+// PlaceOf is the address of the target in a place.
+func (p *Path) PlaceOf(place int) (netip.Addr, bool) {
+	p.quick.RLock()
+	defer p.quick.RUnlock()
+	for at, a := range p.seats.All() {
+		if int(at) == place {
+			return a, true
+		}
+	}
+	return netip.Addr{}, false
 }

@@ -1,9 +1,11 @@
 package datapath
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hafast/internal/link/nstest"
 	"hafast/pkg/loader"
@@ -66,6 +68,7 @@ func TestReattach(t *testing.T) {
 	before := p.Attachments()[0].Index
 	nstest.Delete(t, "eth0")
 	p.Wish(w)
+	p.Reattach()
 	l.run(p, "the loss is noted", func() bool { return p.Failures()["eth0"] != "" })
 
 	nstest.Veth(t, "eth0", "far0")
@@ -121,16 +124,88 @@ func TestALastingFailureIsToldOnce(t *testing.T) {
 	}
 }
 
-// Idle flows are swept; a connection that is in use is not.
+// Idle flows are swept; a connection that is in use is not, and is counted.
 func TestSweep(t *testing.T) {
 	l := newLab(t)
 	p := l.begin(wishOf(self()))
+	if got, ok := p.Counted(); ok {
+		t.Errorf("%+v were counted by nobody", got)
+	}
 	busy, idle, closing := flowTo(p, host(1), 1), flowTo(p, host(1), 2), flowTo(p, host(1), 3)
-	idle.Idle = idleEstablished + idleClosing
-	closing.Idle, closing.Closing = 2*idleClosing, true
+	idle.Idle = limits.Established + limits.Closing
+	closing.Idle, closing.Closing = 2*limits.Closing, true
 	must(t, p.PutFlows([]loader.Flow{busy, idle, closing}))
-	n, err := p.SweepIdle(idleEstablished, idleClosing, idleUDP)
+	n, err := p.sweep()
 	if err != nil || n != 2 || flowsTo(t, p, busy.Place) != 1 {
 		t.Errorf("swept %d, %v; %d are left", n, err, flowsTo(t, p, busy.Place))
 	}
+	if got, _ := p.Counted(); got.FlowCounts != (loader.FlowCounts{TCP4: 1}) {
+		t.Errorf("%+v counted", got)
+	}
+}
+
+func TestTally(t *testing.T) {
+	four, six := netip.MustParseAddrPort("10.0.1.1:80"), netip.MustParseAddrPort("[fd00::1]:80")
+	var got Tally
+	for _, f := range []loader.Flow{
+		{Proto: loader.TCP, VIP: four},
+		{Proto: loader.TCP, VIP: six},
+		{Proto: loader.TCP, VIP: six},
+		{Proto: loader.UDP, VIP: four},
+		{Proto: loader.UDP, VIP: four},
+		{Proto: loader.UDP, VIP: four},
+		{Proto: loader.UDP, VIP: six},
+		{Proto: loader.UDP, VIP: six},
+		{Proto: loader.UDP, VIP: six},
+		{Proto: loader.UDP, VIP: six},
+	} {
+		got.add(f)
+	}
+	if want := (loader.FlowCounts{TCP4: 1, TCP6: 2, UDP4: 3, UDP6: 4}); got.FlowCounts != want {
+		t.Errorf("%+v, want %+v", got.FlowCounts, want)
+	}
+}
+
+// However often somebody asks, flows are not visited more often than need be.
+func TestCountIsRemembered(t *testing.T) {
+	l := newLab(t)
+	p := l.begin(wishOf(self()))
+	count := func(maxAge time.Duration) int {
+		t.Helper()
+		got, err := p.Count(maxAge)
+		must(t, err)
+		return got.TCP4
+	}
+	if n := count(time.Hour); n != 0 {
+		t.Errorf("%d flows to begin with", n)
+	}
+	must(t, p.PutFlows([]loader.Flow{flowTo(p, host(1), 1)}))
+	if n := count(time.Hour); n != 0 {
+		t.Errorf("counted %d anew", n)
+	}
+	if n := count(0); n != 1 {
+		t.Errorf("%d flows, want one", n)
+	}
+	if got, ok := p.Counted(); !ok || got.TCP4 != 1 {
+		t.Errorf("%+v %t is what was counted last", got, ok)
+	}
+}
+
+// A wish that changes nothing about interfaces leaves them alone: somebody may be
+// waiting for the rest of it.
+func TestInterfacesAreLeftAlone(t *testing.T) {
+	l := newLab(t)
+	w := wishOf(self())
+	p := l.begin(w)
+	p.Wish(wishOf(self(), other(2)))
+	l.run(p, "the wish is carried out", func() bool { return flags(p, host(2)) == upRemote })
+	must(t, p.Detach("eth0")) // which nobody tells of
+	p.Wish(wishOf(self(), other(3)))
+	l.run(p, "the wish is carried out", func() bool { return flags(p, host(3)) == upRemote })
+	if got := interfaces(p); len(got) != 0 {
+		t.Errorf("attached to %v once more", got)
+	}
+	p.Wish(w)
+	p.Reattach()
+	l.run(p, "the program is back", func() bool { return slices.Equal(interfaces(p), []string{"eth0"}) })
 }

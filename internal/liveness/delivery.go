@@ -30,7 +30,7 @@ func (d *delivery) handle(n notice) {
 		n.member.reported = n.transition.To
 		d.p.report(Event{
 			Peer: n.member.peer, From: n.transition.From, To: n.transition.To, At: d.p.clock.time(n.transition.At),
-			Run: n.transition.Run, Last: n.last, Evidence: n.evidence,
+			Run: n.transition.Run, Evidence: n.evidence,
 		})
 	case doubtOver:
 		n.evidence.Frames = d.p.frames() - d.frames
@@ -39,7 +39,7 @@ func (d *delivery) handle(n notice) {
 		}
 		d.trusted = true
 		d.p.report(Event{
-			Peer: n.member.peer, From: Down, To: Down, At: time.Now(), Last: true, Evidence: n.evidence,
+			Peer: n.member.peer, From: Down, To: Down, At: time.Now(), Evidence: n.evidence,
 		})
 	}
 }
@@ -55,6 +55,6 @@ func (d *delivery) catchUp() {
 		}
 		from := m.reported
 		m.reported = to
-		d.p.report(Event{Peer: m.peer, From: from, To: to, At: time.Now(), Squeezed: true})
+		d.p.report(Event{Peer: m.peer, From: from, To: to, At: time.Now()})
 	}
 }

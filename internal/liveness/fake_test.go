@@ -52,6 +52,7 @@ func (f *fakeSlots) answer(slot int, seq uint32, state BFDState, at time.Duratio
 var (
 	here4, there4 = netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("10.9.0.2")
 	here6, there6 = netip.MustParseAddr("fd00:9::1"), netip.MustParseAddr("fd00:9::2")
+	hereL, thereL = netip.MustParseAddr("fe80::9:1"), netip.MustParseAddr("fe80::9:2")
 )
 
 // newWire enters a namespace with eth0 wired to peer0 in another one.
@@ -62,9 +63,11 @@ func newWire(t testing.TB) *nstest.Peer {
 	peer := nstest.NewPeer(t, "peer0")
 	nstest.Add(t, "eth0", here4.String()+"/24")
 	nstest.Add(t, "eth0", here6.String()+"/64")
+	nstest.Add(t, "eth0", hereL.String()+"/64")
 	peer.Do(func() {
 		nstest.Add(t, "peer0", there4.String()+"/24")
 		nstest.Add(t, "peer0", there6.String()+"/64")
+		nstest.Add(t, "peer0", thereL.String()+"/64")
 	})
 	nstest.Operational(t, "eth0")
 	return peer
@@ -95,7 +98,7 @@ const dead = -1
 func newReflector(t testing.TB, peer *nstest.Peer, slots *fakeSlots, clock *clock) *reflector {
 	t.Helper()
 	r := &reflector{
-		slots: slots, slot: map[netip.Addr]int{there4: 0, there6: 1}, last: make(map[netip.Addr]frame),
+		slots: slots, slot: map[netip.Addr]int{there4: 0, there6: 1, thereL: 2}, last: make(map[netip.Addr]frame),
 	}
 	r.state.Store(int32(BFDUp))
 	var conn *packet.Conn
@@ -167,6 +170,6 @@ func readFrame(b []byte) (frame, bool) {
 	f.From = netip.AddrPortFrom(from, binary.BigEndian.Uint16(ip))
 	f.To = netip.AddrPortFrom(to, binary.BigEndian.Uint16(ip[2:]))
 	f.Checksum = binary.BigEndian.Uint16(ip[6:])
-	f.Packet, f.Err = Parse(ip[8:])
+	f.Packet, f.Err = parse(ip[8:])
 	return f, f.To.Port() == Port
 }

@@ -17,7 +17,6 @@ type notice struct {
 	transition Transition
 	evidence   Evidence // without the frames
 	doubted    bool     // everybody was quiet: the frames count
-	last       bool     // nobody is left
 }
 
 type noticeKind uint8

@@ -84,6 +84,24 @@ func become(t testing.TB, events <-chan Event, from, to State, peers ...Peer) {
 	}
 }
 
+// A link-local address is probed by the interface that it is behind, from an address of
+// the same scope or whichever the kernel chooses.
+func TestLinkLocalPeer(t *testing.T) {
+	for _, source := range []netip.Addr{hereL, {}} {
+		t.Run(source.String(), func(t *testing.T) {
+			peer := newWire(t)
+			slots := &fakeSlots{}
+			p, events := start(t, Config{Slots: slots, Timing: unhurried})
+			newReflector(t, peer, slots, p.clock)
+			only := Peer{Addr: thereL, Slot: 2, Source: source, Interface: nstest.Link(t, "eth0").Attrs().Index}
+			if err := p.Set([]Peer{only}); err != nil {
+				t.Fatal(err)
+			}
+			become(t, events, Unknown, Up, only)
+		})
+	}
+}
+
 func TestProberOnTheWire(t *testing.T) {
 	peer := newWire(t)
 	slots := &fakeSlots{}
@@ -249,7 +267,7 @@ func TestWitnessOnTheWire(t *testing.T) {
 			become(t, events, Unknown, Up, only...)
 			r.state.Store(dead)
 			e := next(t, events)
-			if e.From != Up || e.To != Down || !e.Last || e.Evidence.Alive != 0 {
+			if e.From != Up || e.To != Down || e.Evidence.Alive != 0 {
 				t.Errorf("event %+v", e)
 			}
 			if tt.trust && !Trust(e.Evidence) {

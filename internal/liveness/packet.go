@@ -31,9 +31,7 @@ const (
 	flagPoll        = 0x20
 	flagFinal       = 0x10
 	flagIndependent = 0x08
-	flagAuth        = 0x04
 	flagDemand      = 0x02
-	flagMultipoint  = 0x01
 )
 
 const version = 1
@@ -74,45 +72,6 @@ func (p Packet) Append(b []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, microseconds(p.RequiredMinEchoRx))
 }
 
-// Parse reads a control packet from a UDP payload. The error is a Reject.
-func Parse(b []byte) (Packet, error) {
-	if len(b) < PacketLen {
-		return Packet{}, RejectTruncated
-	}
-	flags := b[1]
-	switch {
-	case b[0]>>5 != version:
-		return Packet{}, RejectVersion
-	case b[3] < PacketLen || int(b[3]) > len(b):
-		return Packet{}, RejectLength
-	case b[2] == 0:
-		return Packet{}, RejectMultiplier
-	case flags&flagMultipoint != 0:
-		return Packet{}, RejectMultipoint
-	}
-	p := Packet{
-		Diagnostic:        b[0] & 0x1f,
-		State:             BFDState(flags >> 6),
-		Poll:              flags&flagPoll != 0,
-		Final:             flags&flagFinal != 0,
-		Independent:       flags&flagIndependent != 0,
-		Demand:            flags&flagDemand != 0,
-		Multiplier:        b[2],
-		My:                binary.BigEndian.Uint32(b[4:]),
-		Your:              binary.BigEndian.Uint32(b[8:]),
-		DesiredMinTx:      duration(b[12:]),
-		RequiredMinRx:     duration(b[16:]),
-		RequiredMinEchoRx: duration(b[20:]),
-	}
-	switch {
-	case p.My == 0:
-		return Packet{}, RejectDiscriminator
-	case flags&flagAuth != 0:
-		return Packet{}, RejectAuth
-	}
-	return p, nil
-}
-
 // Discriminator is what probes to a host must ask for: the 32 bits of an IPv4
 // address, the FNV-1a hash of the 16 bytes of an IPv6 one, and never 0, which
 // RFC 5880 section 6.8.1 forbids.
@@ -133,8 +92,4 @@ func Discriminator(addr netip.Addr) uint32 {
 
 func microseconds(d time.Duration) uint32 {
 	return uint32(min(max(d.Microseconds(), 0), math.MaxUint32))
-}
-
-func duration(b []byte) time.Duration {
-	return time.Duration(binary.BigEndian.Uint32(b)) * time.Microsecond
 }

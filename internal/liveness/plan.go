@@ -20,6 +20,9 @@ type Peer struct {
 	Addr   netip.Addr
 	Slot   int        // its place in the reply map, below MaxPeers
 	Source netip.Addr // own address that probes leave from; the zero Addr lets the kernel choose
+	// Interface is the index of the one that probes leave by; 0 lets the routes choose. A
+	// link-local address means nothing without it.
+	Interface int
 }
 
 // ErrPeers is what a set of peers that cannot be probed is refused with.
@@ -33,6 +36,9 @@ func checkPeers(peers []Peer) error {
 	for i, p := range peers {
 		if !p.Addr.IsValid() {
 			return fmt.Errorf("%w: peer %d has no address", ErrPeers, i)
+		}
+		if p.Addr.Zone() != "" {
+			return fmt.Errorf("%w: %s has a zone, which Interface is for", ErrPeers, p.Addr)
 		}
 		if p.Slot < 0 || p.Slot >= MaxPeers {
 			return fmt.Errorf("%w: slot %d of %s is not below %d", ErrPeers, p.Slot, p.Addr, MaxPeers)
@@ -86,7 +92,7 @@ type member struct {
 }
 
 func newMember(p Peer, s *sockets) (*member, error) {
-	e, err := newEnvelope(s, p.Addr, p.Source)
+	e, err := newEnvelope(s, p)
 	if err != nil {
 		return nil, err
 	}

@@ -37,12 +37,8 @@ type Event struct {
 	Peer     Peer
 	From, To State
 	At       time.Time
-	Run      int  // of misses that led to it
-	Last     bool // the peer was the last one that was Up or AdminDown
+	Run      int // of misses that led to it
 	Evidence Evidence
-	// Squeezed: the events before this one came faster than they could be
-	// reported, and some are missing. At is the time of the report.
-	Squeezed bool
 }
 
 // Config is what a Prober needs.

@@ -3,7 +3,6 @@ package liveness
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"unsafe"
 
@@ -146,11 +145,10 @@ type envelope struct {
 	header  unix.Msghdr
 }
 
-// newEnvelope addresses a datagram to a peer's reflector. source is the own
-// address that it leaves from; without one (the zero Addr) the kernel chooses.
-func newEnvelope(s *sockets, to, source netip.Addr) (*envelope, error) {
+// newEnvelope addresses a datagram to a peer's reflector.
+func newEnvelope(s *sockets, p Peer) (*envelope, error) {
 	e := &envelope{}
-	to, source = to.Unmap(), source.Unmap()
+	to, source := p.Addr.Unmap(), p.Source.Unmap()
 	if source.IsValid() && source.Is4() != to.Is4() {
 		return nil, fmt.Errorf("probe %s from %s: %w", to, source, unix.EAFNOSUPPORT)
 	}
@@ -166,23 +164,10 @@ func newEnvelope(s *sockets, to, source netip.Addr) (*envelope, error) {
 		e.name.Family, e.name.Addr = unix.AF_INET6, to.As16()
 		e.name.Port = *(*uint16)(unsafe.Pointer(&port))
 		e.header.Namelen = unix.SizeofSockaddrInet6
-		if zone := to.Zone(); zone != "" {
-			ifi, err := net.InterfaceByName(zone)
-			if err != nil {
-				return nil, fmt.Errorf("probe %s: %w", to, err)
-			}
-			e.name.Scope_id = uint32(ifi.Index)
-		}
 	}
-	if source.IsValid() {
-		var control []byte
-		if source.Is4() {
-			control = unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: source.As4()})
-		} else {
-			control = unix.PktInfo6(&unix.Inet6Pktinfo{Addr: source.As16()})
-		}
+	if source.IsValid() || p.Interface != 0 {
 		e.header.Control = &e.control[0]
-		e.header.SetControllen(copy(e.control[:], control))
+		e.header.SetControllen(copy(e.control[:], packetInfo(to.Is4(), source, p.Interface)))
 	}
 	e.iov.Base = &e.payload[0]
 	e.iov.SetLen(len(e.payload))
@@ -190,6 +175,23 @@ func newEnvelope(s *sockets, to, source netip.Addr) (*envelope, error) {
 	e.header.Iov = &e.iov
 	e.header.SetIovlen(1)
 	return e, nil
+}
+
+// packetInfo is the control message that says where a datagram leaves from, and by which
+// interface; the kernel chooses what is not said.
+func packetInfo(four bool, source netip.Addr, iface int) []byte {
+	if four {
+		info := unix.Inet4Pktinfo{Ifindex: int32(iface)}
+		if source.IsValid() {
+			info.Spec_dst = source.As4()
+		}
+		return unix.PktInfo4(&info)
+	}
+	info := unix.Inet6Pktinfo{Ifindex: uint32(iface)}
+	if source.IsValid() {
+		info.Addr = source.As16()
+	}
+	return unix.PktInfo6(&info)
 }
 
 // send sends the payload as it is. It neither blocks nor allocates.

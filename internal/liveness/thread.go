@@ -118,7 +118,6 @@ func (t *thread) step(now time.Duration) time.Duration {
 				kind: changed, member: m, transition: m.pending,
 				evidence: Evidence{Alive: r.alive(), Witness: verdict},
 				doubted:  doubted,
-				last:     r.live == 0 && m.pending.To == Down,
 			})
 		}
 	}

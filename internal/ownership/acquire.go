@@ -11,9 +11,10 @@ import (
 	"hafast/internal/link"
 )
 
-// acquire takes the VIPs: gate, addresses, routes, announcement. Nobody may hear of
-// an address that is not there yet or cannot be asked for, and replies need their
-// routes.
+// acquire takes the VIPs: what is known of their connections, gate, addresses, routes,
+// announcement. No packet may come for a connection that is not known yet, nobody may
+// hear of an address that is not there yet or cannot be asked for, and replies need
+// their routes.
 //
 // What fails does not keep the rest back: nine of ten VIPs served are better
 // than none while the tenth is tried again.
@@ -24,6 +25,11 @@ func (o *Owner) acquire(h *holding) []Event {
 		since = o.deps.Now()
 	}
 	var got taking
+	if o.deps.Connections != nil {
+		start := o.deps.Now()
+		o.deps.Connections.Settle(h.vips())
+		got.phases.State = o.deps.Now().Sub(start)
+	}
 	if o.deps.Gate != nil {
 		start := o.deps.Now()
 		o.deps.Gate.OpenGate(h.Name)
@@ -212,6 +218,15 @@ func (o *Owner) state(iface string) (link.State, error) {
 	}
 	o.states[iface] = s
 	return s, nil
+}
+
+// vips are those of all places.
+func (h *holding) vips() []netip.Addr {
+	var out []netip.Addr
+	for _, p := range h.places {
+		out = append(out, p.list(nil)...)
+	}
+	return out
 }
 
 // list is the place's addresses that keep holds for; all if keep is nil.

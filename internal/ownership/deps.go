@@ -41,6 +41,13 @@ type Guard interface {
 	Set(addrs []netip.Addr) error
 }
 
+// Connections are known to this host by what the Active before it has told.
+type Connections interface {
+	// Settle returns when all that was told of these VIPs' connections is in place, or has
+	// taken too long.
+	Settle(vips []netip.Addr)
+}
+
 // Gate lets requests for the hardware address of an instance's VIPs through to this
 // host's stack, or keeps them from it. Both take effect before they return.
 type Gate interface {
@@ -53,7 +60,7 @@ type Announcer interface {
 	Announce(to announce.Interface, addrs []netip.Addr) (int, error)
 }
 
-// Deps is what an Owner works with. All but Guard and Gate are required.
+// Deps is what an Owner works with. All but Guard, Connections and Gate are required.
 type Deps struct {
 	Addresses Addresses
 	Routes    Routes
@@ -62,6 +69,8 @@ type Deps struct {
 	// Guard may be nil, on a kernel without nftables; an instance whose Accept
 	// is false is then an error.
 	Guard Guard
+	// Connections may be nil, where nothing is told of them.
+	Connections Connections
 	// Gate may be nil, where there is no data path.
 	Gate      Gate
 	Announcer Announcer

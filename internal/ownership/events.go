@@ -11,6 +11,9 @@ type Event interface{ event() }
 
 // Phases is how long the steps of an Acquire took.
 type Phases struct {
+	// State is until what is known of the VIPs' connections was in place; zero where
+	// nothing is told of them.
+	State time.Duration
 	// Gate is until requests for the VIPs get through; zero where there is no gate.
 	Gate time.Duration
 	// Address is until the last address was on its interface.

@@ -103,6 +103,11 @@ func (k *kernel) with(f func()) {
 	f()
 }
 
+func (k *kernel) Settle(vips []netip.Addr) {
+	defer k.work()()
+	k.note("settle %v", vips)
+}
+
 func (k *kernel) OpenGate(instance string) {
 	defer k.work()()
 	k.note("open %s", instance)
@@ -293,7 +298,7 @@ func run(t *testing.T, k *kernel, instances []Instance, test func(*testing.T, *b
 			Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		})}
 		if k.gated {
-			b.deps.Gate = k
+			b.deps.Connections, b.deps.Gate = k, k
 		}
 		if err := b.Prepare(instances); err != nil {
 			t.Fatal(err)

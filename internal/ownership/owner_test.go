@@ -64,9 +64,10 @@ func TestAcquireOrder(t *testing.T) {
 }
 
 // The first of many addresses need not wait for the last.
-// The gate is the first to open and the first to close: nobody may be told of a VIP
-// that cannot be asked for, nor be answered about one that is on its way out.
-func TestGateOpensAndClosesFirst(t *testing.T) {
+// Connections are known before their packets can come. The gate opens before all else
+// that shows, and is the first to close: nobody may be told of a VIP that cannot be
+// asked for, nor be answered about one that is on its way out.
+func TestConnectionsThenGateThenTheRest(t *testing.T) {
 	k := newKernel("eth0")
 	k.gated = true
 	run(t, k, []Instance{instance("a", "10.0.0.9/32")}, func(t *testing.T, b *bench) {
@@ -74,8 +75,8 @@ func TestGateOpensAndClosesFirst(t *testing.T) {
 		k.with(func() { k.step = ms })
 		b.Acquire("a", time.Now())
 		got := only[Acquired](t, b.after(5*ms))
-		expectLog(t, k, "open a", "add eth0 10.0.0.9/32", "announce eth0 10.0.0.9 02:00:00:00:00:02 fe80::2")
-		if got.Phases.Gate != ms || got.Phases.Total != 3*ms {
+		expectLog(t, k, "settle [10.0.0.9]", "open a", "add eth0 10.0.0.9/32", "announce eth0 10.0.0.9 02:00:00:00:00:02 fe80::2")
+		if got.Phases.State != ms || got.Phases.Gate != ms || got.Phases.Total != 4*ms {
 			t.Errorf("phases %+v", got.Phases)
 		}
 		b.Release("a")

@@ -1,24 +1,15 @@
 // Package peering tells the other hosts how this one is, and hears it of them:
 // what each serves, whether it takes new flows, where its instances stand.
 //
-//	daemon's loop ──SetSelf──> Exchange ──hello──> UDP 9406, hop limit 255 ──> peers
+//	daemon's loop ──SetSelf──> Exchange ──hello──> Carrier ──> peers
 //	     ^                        │  every 100 ms; upon a change at once and
 //	     │                        │  three times more, 5 ms apart
-//	     └──report(Peer)── Table <┘<──hello── UDP 9406 <── peers
+//	     └──report(Peer)── Table <┘<──hello── Carrier <── peers
 //	                         silent after 1 s
 //
-// [Table] is pure: packets and the time go in, changed peers come out. [Conn] is
-// the sockets, [Exchange] joins the two. [Hello] is what is said, and how it is
-// written is in encode.go.
-//
-// # This is an interim exchange
-//
-// Hellos are neither encrypted nor authenticated. They are accepted from the
-// configured peers' addresses only, and only with a hop limit of 255, which no
-// packet from beyond a router has (RFC 5082, GTSM): whoever can forge them is on
-// the hosts' own network, where ARP and VRRP can be forged too. State sync brings
-// an authenticated channel between the same hosts; once it is there it is to
-// carry what a Hello says, and this package goes.
+// [Table] is pure: hellos and the time go in, changed peers come out. [Exchange]
+// joins it to a [Carrier], which sees to where hellos come from and whether they can
+// be believed. [Hello] is what is said, and how it is written is in encode.go.
 //
 // # What is lost
 //

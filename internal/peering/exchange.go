@@ -2,8 +2,6 @@ package peering
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -13,14 +11,48 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// Carrier takes hellos to the peers and brings theirs.
+type Carrier interface {
+	// SetPeers replaces whom hellos go to and come from.
+	SetPeers([]Neighbour)
+	// Send sends a hello. It does not wait: where there is no room, it fails.
+	Send(hello []byte, to netip.Addr) error
+	// Run hands over what comes in until ctx is done; it returns nil when ctx ended
+	// it. The payload is receive's own only until it returns.
+	Run(ctx context.Context, receive func(Packet)) error
+}
+
+// Neighbour is a peer and the way to it.
+type Neighbour struct {
+	// Addr is the address that the peer is configured with.
+	Addr netip.Addr
+	// Via is the address that hellos go to and come from, where that is on another
+	// network; the zero Addr where it is Addr.
+	Via netip.Addr
+	// Source is the address to send from, the one that the peer knows this host
+	// by; the zero Addr leaves it to the kernel, which might take a VIP.
+	Source netip.Addr
+	// Interface is the index of the one to send through, which a link-local Addr
+	// needs; 0 leaves it to the routes.
+	Interface int
+}
+
+// Way is the address that hellos go to and come from.
+func (n Neighbour) Way() netip.Addr {
+	if n.Via.IsValid() {
+		return n.Via
+	}
+	return n.Addr
+}
+
 // Exchange tells the peers of this host and reports what they tell.
 //
 // SetSelf and SetPeers leave a note for Run and return at once; of several notes
 // the last one counts, so that nothing queues up.
 type Exchange struct {
-	conn *Conn
-	boot uint64
-	wake chan struct{}
+	carrier Carrier
+	boot    uint64
+	wake    chan struct{}
 
 	// notes guards what callers leave for Run. It is held for moments only.
 	notes struct {
@@ -43,34 +75,10 @@ type Exchange struct {
 	buf      []byte
 }
 
-// New opens an Exchange on UDP port Port of the calling thread's network
-// namespace. Either Run or Close is to be called for it.
-func New() (*Exchange, error) {
-	boot, err := newBoot()
-	if err != nil {
-		return nil, err
-	}
-	conn, err := Open()
-	if err != nil {
-		return nil, err
-	}
-	return &Exchange{conn: conn, boot: boot, wake: make(chan struct{}, 1), table: NewTable(boot)}, nil
+// New returns an Exchange of the host with this boot id, which is random and not 0.
+func New(boot uint64, carrier Carrier) *Exchange {
+	return &Exchange{carrier: carrier, boot: boot, wake: make(chan struct{}, 1), table: NewTable(boot)}
 }
-
-func newBoot() (uint64, error) {
-	var b [8]byte
-	for {
-		if _, err := rand.Read(b[:]); err != nil {
-			return 0, fmt.Errorf("draw boot id: %w", err)
-		}
-		if boot := binary.BigEndian.Uint64(b[:]); boot != 0 {
-			return boot, nil
-		}
-	}
-}
-
-// Close releases the sockets of an Exchange that was never Run.
-func (e *Exchange) Close() error { return e.conn.Close() }
 
 // SetSelf sets what is said from now on; Boot and Sequence are filled in. What is
 // new is sent at once and repeated, but for Left, which goes with the next beat.
@@ -104,6 +112,7 @@ func (e *Exchange) SetPeers(neighbours []Neighbour) {
 	e.notes.neighbours, e.notes.replaced = list, true
 	e.notes.cadence.news(time.Now())
 	e.notes.Unlock()
+	e.carrier.SetPeers(list)
 	e.nudge()
 }
 
@@ -114,20 +123,6 @@ func (e *Exchange) nudge() {
 	}
 }
 
-// Peers returns what is known of the peers, by address.
-func (e *Exchange) Peers() []Peer {
-	e.work.Lock()
-	defer e.work.Unlock()
-	return e.table.Peers()
-}
-
-// Owner returns the peer whose own address it is.
-func (e *Exchange) Owner(addr netip.Addr) (Peer, bool) {
-	e.work.Lock()
-	defer e.work.Unlock()
-	return e.table.Owner(addr)
-}
-
 // Stats returns the counts so far.
 func (e *Exchange) Stats() Stats {
 	e.work.Lock()
@@ -135,19 +130,19 @@ func (e *Exchange) Stats() Stats {
 	return e.table.Stats()
 }
 
-// Run talks to the peers until ctx is done, and closes the sockets. report is
+// Run talks to the peers until ctx is done. report is
 // called for each change of a peer, from Run's goroutines but never from two at
 // once; it may call the Exchange's methods. While it blocks, nothing is sent or
 // received, and once ctx is done it must not. If the last word is Stopping, it is
 // sent three times before Run returns, which takes 10 ms. Run returns nil when
 // ctx ended it.
 func (e *Exchange) Run(ctx context.Context, report func(Peer)) error {
-	// The sockets outlive ctx until the goodbye is said.
+	// The carrier outlives ctx until the goodbye is said.
 	open, done := context.WithCancel(context.WithoutCancel(ctx))
 	defer done()
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return e.conn.Run(open, func(p Packet) { e.receive(p, report) })
+		return e.carrier.Run(open, func(p Packet) { e.receive(p, report) })
 	})
 	group.Go(func() error {
 		defer done()
@@ -208,7 +203,7 @@ func (e *Exchange) send(self Hello, neighbours []Neighbour, report func(Peer)) {
 	for _, n := range neighbours {
 		failure := err
 		if failure == nil {
-			failure = e.conn.Send(b, n)
+			failure = e.carrier.Send(b, n.Addr)
 		}
 		e.step(report, func() []Peer { return one(e.table.Sent(n.Addr, failure)) })
 	}
@@ -230,7 +225,7 @@ func (e *Exchange) goodbye() {
 		b, err := e.encode(self)
 		for _, n := range neighbours {
 			if err == nil {
-				_ = e.conn.Send(b, n) // there is no later to try again
+				_ = e.carrier.Send(b, n.Addr) // there is no later to try again
 			}
 		}
 	}
@@ -249,7 +244,7 @@ func (e *Exchange) receive(p Packet, report func(Peer)) {
 	now := time.Now()
 	arrived := false
 	e.step(report, func() []Peer {
-		before, _ := e.table.Peer(p.From.Addr())
+		before, _ := e.table.Peer(p.From)
 		after, changed, err := e.table.Receive(now, p)
 		arrived = err == nil && (before.Silent || before.Hello.Boot != after.Hello.Boot)
 		return one(after, changed)

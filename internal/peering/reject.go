@@ -11,9 +11,7 @@ func (r Reject) Error() string { return "hello rejected: " + string(r) }
 
 // The reasons, in the order in which they are looked for.
 const (
-	RejectTTL       Reject = "ttl"       // hop limit is not 255: from beyond a router
 	RejectPeer      Reject = "peer"      // not from a configured peer
-	RejectPort      Reject = "port"      // from another port: not a peer's daemon
 	RejectSize      Reject = "size"      // longer than MaxSize
 	RejectForeign   Reject = "foreign"   // not a hello at all
 	RejectVersion   Reject = "version"   // of a protocol that this version does not speak
@@ -30,7 +28,7 @@ const (
 // Rejects lists every reason, for those who keep a counter for each.
 func Rejects() []Reject {
 	return []Reject{
-		RejectTTL, RejectPeer, RejectPort, RejectSize, RejectForeign, RejectVersion, RejectTruncated, RejectTrailing,
+		RejectPeer, RejectSize, RejectForeign, RejectVersion, RejectTruncated, RejectTrailing,
 		RejectCount, RejectValue, RejectText, RejectOrder, RejectOwn, RejectOld,
 	}
 }

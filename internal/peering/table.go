@@ -14,17 +14,12 @@ const (
 	// pauseAfter is how much time between two Ticks says that this host stood
 	// still: what its peers sent meanwhile may still lie in the socket.
 	pauseAfter = 300 * time.Millisecond
-	// hopLimit is that of all hellos (RFC 5082).
-	hopLimit = 255
-	// Port is where hellos come from and go to.
-	Port = 9406
 )
 
-// Packet is a datagram as it came in.
+// Packet is a hello as the carrier has it.
 type Packet struct {
-	From netip.AddrPort
-	// TTL is its IPv4 TTL or IPv6 hop limit.
-	TTL     int
+	// From is the peer that it came from, by the address it is configured with.
+	From    netip.Addr
 	Payload []byte
 }
 
@@ -117,15 +112,9 @@ func (t *Table) Receive(now time.Time, p Packet) (peer Peer, changed bool, err e
 }
 
 func (t *Table) receive(now time.Time, p Packet) (Peer, bool, error) {
-	if p.TTL != hopLimit {
-		return Peer{}, false, RejectTTL
-	}
-	r := t.peers[plain(p.From.Addr())]
-	switch {
-	case r == nil:
+	r := t.peers[plain(p.From)]
+	if r == nil {
 		return Peer{}, false, RejectPeer
-	case p.From.Port() != Port:
-		return r.Peer, false, RejectPort
 	}
 	h, err := Decode(p.Payload)
 	var version *VersionError
@@ -198,20 +187,6 @@ func (t *Table) Peer(addr netip.Addr) (Peer, bool) {
 		return Peer{}, false
 	}
 	return r.Peer, true
-}
-
-// Owner returns the peer whose own address it is: as configured, or else as one
-// of them says.
-func (t *Table) Owner(addr netip.Addr) (Peer, bool) {
-	if p, ok := t.Peer(addr); ok {
-		return p, true
-	}
-	for _, r := range t.sorted() {
-		if r.Has(addr) {
-			return r.Peer, true
-		}
-	}
-	return Peer{}, false
 }
 
 // Peers are all of them, by address.

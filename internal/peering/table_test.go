@@ -27,15 +27,13 @@ func newRig(t *testing.T, peers ...string) *rig {
 	return r
 }
 
-func from9406(a string) netip.AddrPort { return netip.AddrPortFrom(addr(a), 9406) }
-
 func (r *rig) pass(d time.Duration) { r.now = r.now.Add(d) }
 
 // hear receives a hello, and holds the outcome to what is wanted; reason is empty
 // for one that is accepted.
 func (r *rig) hear(from string, h Hello, reason Reject, wantChanged bool) Peer {
 	r.Helper()
-	return r.packet(Packet{From: from9406(from), TTL: 255, Payload: encode(r, h)}, reason, wantChanged)
+	return r.packet(Packet{From: addr(from), Payload: encode(r, h)}, reason, wantChanged)
 }
 
 func (r *rig) packet(p Packet, reason Reject, wantChanged bool) Peer {
@@ -131,13 +129,9 @@ func TestEveryFieldIsNews(t *testing.T) {
 func TestWhoIsHeard(t *testing.T) {
 	r := newRig(t, "10.0.0.2", "::ffff:10.0.0.3", "fe80::4%eth0")
 	b := encode(t, numbered(1, 1))
-	for _, ttl := range []int{0, 1, 64, 254} {
-		r.packet(Packet{From: from9406("10.0.0.2"), TTL: ttl, Payload: b}, RejectTTL, false)
-	}
-	r.packet(Packet{From: from9406("10.0.0.9"), TTL: 255, Payload: b}, RejectPeer, false)
-	r.packet(Packet{TTL: 255, Payload: b}, RejectPeer, false)
-	r.packet(Packet{From: netip.AddrPortFrom(addr("10.0.0.2"), 9407), TTL: 255, Payload: b}, RejectPort, false)
-	r.packet(Packet{From: from9406("10.0.0.2"), TTL: 255, Payload: b[:20]}, RejectTruncated, false)
+	r.packet(Packet{From: addr("10.0.0.9"), Payload: b}, RejectPeer, false)
+	r.packet(Packet{Payload: b}, RejectPeer, false)
+	r.packet(Packet{From: addr("10.0.0.2"), Payload: b[:20]}, RejectTruncated, false)
 	r.hear("10.0.0.2", numbered(ownBoot, 1), RejectOwn, false)
 	for _, p := range r.table.Peers() {
 		if !p.Silent || !p.Heard.IsZero() || p.Hello.Boot != 0 {
@@ -200,29 +194,26 @@ func TestSetPeers(t *testing.T) {
 	r.hear("10.0.0.3", numbered(1, 2), RejectPeer, false)
 }
 
-func TestOwner(t *testing.T) {
-	r := newRig(t, "10.0.0.2", "10.0.0.3")
+func TestPeerHasItsAddresses(t *testing.T) {
+	r := newRig(t, "10.0.0.2")
 	h := numbered(1, 1)
-	// It claims another peer's address too: the configuration knows better.
-	h.Addresses = []netip.Addr{addr("10.0.0.2"), addr("fe80::2"), addr("10.0.0.3")}
-	r.hear("10.0.0.2", h, "", true)
-	for a, want := range map[string]string{
-		"10.0.0.2": "10.0.0.2", "fe80::2%eth0": "10.0.0.2", "::ffff:10.0.0.2": "10.0.0.2",
-		"10.0.0.3": "10.0.0.3", "fe80::3": "",
+	h.Addresses = []netip.Addr{addr("10.0.0.2"), addr("fe80::2")}
+	p := r.hear("10.0.0.2", h, "", true)
+	for a, want := range map[string]bool{
+		"10.0.0.2": true, "fe80::2%eth0": true, "::ffff:10.0.0.2": true, "10.0.0.3": false, "fe80::3": false,
 	} {
-		p, ok := r.table.Owner(addr(a))
-		if ok != (want != "") || ok && p.Addr != addr(want) {
-			t.Errorf("%s is of %v %v, want %s", a, p.Addr, ok, want)
+		if p.Has(addr(a)) != want {
+			t.Errorf("%s is the peer's: %v", a, !want)
 		}
 	}
-	if p, ok := r.table.Owner(netip.Addr{}); ok {
-		t.Errorf("no address is of %v", p.Addr)
+	if p.Has(netip.Addr{}) {
+		t.Error("no address is the peer's")
 	}
 }
 
 func TestIncompatiblePeer(t *testing.T) {
 	r := newRig(t, "10.0.0.2")
-	other := Packet{From: from9406("10.0.0.2"), TTL: 255, Payload: unhex(t, "68616650 02 05 322e302e31 ffff")}
+	other := Packet{From: addr("10.0.0.2"), Payload: unhex(t, "68616650 02 05 322e302e31 ffff")}
 	p := r.packet(other, RejectVersion, true)
 	if p.Incompatible == "" || !p.Silent {
 		t.Errorf("peer %+v", p)
@@ -260,8 +251,8 @@ func TestStatsKnowEveryReason(t *testing.T) {
 			t.Errorf("%s: %d %v", reason, n, ok)
 		}
 	}
-	s.Rejected[RejectTTL] = 9
-	if NewTable(1).Stats().Rejected[RejectTTL] != 0 {
+	s.Rejected[RejectPeer] = 9
+	if NewTable(1).Stats().Rejected[RejectPeer] != 0 {
 		t.Error("stats are shared")
 	}
 }

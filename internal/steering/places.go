@@ -92,12 +92,3 @@ func (p *Places) All() iter.Seq2[uint8, netip.Addr] {
 		}
 	}
 }
-
-// Span is how many places there are up to the last one in use.
-func (p *Places) Span() int {
-	span := 0
-	for place := range p.All() {
-		span = int(place) + 1
-	}
-	return span
-}

@@ -12,10 +12,6 @@ type Planner struct {
 	tables  tableCache
 }
 
-// Service returns the service that has the number, be it in the last layout or
-// gone since.
-func (p *Planner) Service(id uint16) (Service, bool) { return p.numbers.owner(id) }
-
 // tableLimit is how many tables are kept, 4 MiB of them: four layouts of all
 // different sets.
 const tableLimit = 4 * MaxSets
@@ -126,11 +122,4 @@ func (n *numbers) take(s Service) uint16 {
 		n.owners[id] = s
 		return id
 	}
-}
-
-func (n *numbers) owner(id uint16) (Service, bool) {
-	if int(id) >= len(n.owners) {
-		return Service{}, false
-	}
-	return n.owners[id], true
 }

@@ -2,6 +2,7 @@ package steering
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 )
 
@@ -60,11 +61,8 @@ func TestNumbersStay(t *testing.T) {
 	if second[0] != first[0] || second[1] != first[1] || second[2] != first[2] {
 		t.Errorf("numbers %v, before %v", second, first)
 	}
-	if s, ok := n.owner(second[3]); !ok || s != port(4) {
-		t.Errorf("number %d is %v's", second[3], s)
-	}
-	if _, ok := n.owner(second[3] + 1); ok {
-		t.Error("a number that was never given has an owner")
+	if slices.Contains(first, second[3]) {
+		t.Errorf("the new one has number %d, which is in use: %v", second[3], first)
 	}
 }
 
@@ -86,9 +84,6 @@ func TestNumbersAreReused(t *testing.T) {
 	late := Service{VIP: vip.Next().Next(), Proto: TCP}
 	if ids := n.assign([]Service{staying, late}); ids[0] != own || ids[1] != given {
 		t.Errorf("numbers %v, want %d kept and %d given again", ids, own, given)
-	}
-	if s, ok := n.owner(given); !ok || s != late {
-		t.Errorf("number %d is %v's", given, s)
 	}
 	if ids := n.assign([]Service{early}); ids[0] == given || ids[0] == own {
 		t.Errorf("the former owner of %d is back with %v", given, ids)

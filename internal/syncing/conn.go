@@ -1,4 +1,4 @@
-package peering
+package syncing
 
 import (
 	"context"
@@ -12,39 +12,48 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/peering"
 )
 
 const (
 	// classCS6 is the traffic class of network control (RFC 4594 section 3.1).
 	classCS6 = 0xc0
-	// socketBuffer, in bytes, holds hellos to sixteen peers that are gone: those
-	// wait seconds for an ARP reply, and must not keep back the ones to others.
-	socketBuffer = 4 << 20
+	// socketBuffer, in bytes, holds what a peer sends in bulk while this host works it
+	// off, and what waits seconds for the ARP reply of peers that are gone.
+	socketBuffer = 16 << 20
 )
+
+// Port is where the datagrams of all hosts come from and go to, on UDP.
+const Port = 9406
+
+// hopLimit is that of all datagrams. No packet from beyond a router has it (RFC 5082,
+// GTSM): whoever can forge one that is not sealed is on the hosts' own network, where
+// ARP and VRRP can be forged too.
+const hopLimit = 255
 
 // ErrNoIPv6 is returned for a peer that this host cannot reach for want of IPv6.
 var ErrNoIPv6 = errors.New("this host has no ipv6")
 
-// Neighbour is a peer and the way to it.
-type Neighbour struct {
-	Addr netip.Addr
-	// Source is the address to send from, the one that the peer knows this host
-	// by; the zero Addr leaves it to the kernel, which might take a VIP.
-	Source netip.Addr
-	// Interface is the index of the one to send through, which a link-local Addr
-	// needs; 0 leaves it to the routes.
-	Interface int
+// datagram is one as it came in. The payload is its receiver's only until that returns.
+type datagram struct {
+	from netip.AddrPort
+	// hops is its IPv4 TTL or IPv6 hop limit.
+	hops    int
+	payload []byte
 }
 
-// Conn carries datagrams between this host and its peers, over a socket for each
+// conn carries datagrams between this host and its peers, over a socket for each
 // family that is bound to no address or interface, so that these may come and go.
-type Conn struct {
+type conn struct {
 	four, six *socket // six is nil on a host without IPv6
+	// spare is for drain.
+	spare buffers
 }
 
-// Open opens the sockets, on UDP port Port, in the calling thread's network
-// namespace. It needs no privilege; with CAP_NET_ADMIN buffers are larger.
-func Open() (*Conn, error) {
+// openConn opens the sockets in the calling thread's network namespace. It needs no
+// privilege; with CAP_NET_ADMIN buffers are larger.
+func openConn() (*conn, error) {
 	four, err := openSocket("udp4")
 	if err != nil {
 		return nil, err
@@ -56,11 +65,11 @@ func Open() (*Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, four.udp.Close())
 	}
-	return &Conn{four: four, six: six}, nil
+	return &conn{four: four, six: six, spare: newBuffers()}, nil
 }
 
-// Close ends Run and releases the sockets.
-func (c *Conn) Close() error {
+// close ends run and releases the sockets.
+func (c *conn) close() error {
 	err := c.four.udp.Close()
 	if c.six != nil {
 		err = errors.Join(err, c.six.udp.Close())
@@ -68,37 +77,58 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// Send sends a datagram. It does not wait: where there is no room, it fails with
+// send sends a datagram. It does not wait: where there is no room, it fails with
 // EAGAIN.
-func (c *Conn) Send(b []byte, to Neighbour) error {
-	to.Addr = to.Addr.Unmap()
+func (c *conn) send(b []byte, to peering.Neighbour) error {
+	addr := to.Way().Unmap()
 	s := c.four
-	if !to.Addr.Is4() {
+	if !addr.Is4() {
 		s = c.six
 	}
 	if s == nil {
-		return fmt.Errorf("send hello to %s: %w", to.Addr, ErrNoIPv6)
+		return fmt.Errorf("send to %s: %w", addr, ErrNoIPv6)
 	}
-	if err := s.send(b, to); err != nil {
-		return fmt.Errorf("send hello to %s: %w", to.Addr, err)
+	if err := s.send(b, addr, to); err != nil {
+		return fmt.Errorf("send to %s: %w", addr, err)
 	}
 	return nil
 }
 
-// Run hands over what comes in until ctx is done, and closes the sockets. receive
-// may be called from two goroutines at once; the payload is its own only until it
-// returns. While it blocks, the kernel's socket buffer holds what arrives and
-// drops what does not fit. Run returns nil when ctx ended it.
-func (c *Conn) Run(ctx context.Context, receive func(Packet)) error {
+// run hands over what comes in until ctx is done, and closes the sockets. rest is called
+// when nothing more is there at the moment, and now and then. Both may be called from
+// two goroutines at once. While they block, the kernel's socket buffer holds what arrives
+// and drops what does not fit. run returns nil when ctx ended it.
+func (c *conn) run(ctx context.Context, receive func(datagram), rest func()) error {
 	group, inner := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(inner, func() { c.Close() })
+	stop := context.AfterFunc(inner, func() { c.close() })
 	defer stop()
-	for _, s := range []*socket{c.four, c.six} {
-		if s != nil {
-			group.Go(func() error { return s.run(inner, receive) })
-		}
+	for _, s := range c.sockets() {
+		group.Go(func() error { return s.run(inner, receive, rest) })
 	}
 	return group.Wait()
+}
+
+// drain hands over what is there already, without waiting. It is not for two callers
+// at once.
+func (c *conn) drain(receive func(datagram)) {
+	for _, s := range c.sockets() {
+		for {
+			d, err := s.next(c.spare)
+			if err != nil && !transient(err) {
+				break
+			}
+			if err == nil {
+				receive(d)
+			}
+		}
+	}
+}
+
+func (c *conn) sockets() []*socket {
+	if c.six == nil {
+		return []*socket{c.four}
+	}
+	return []*socket{c.four, c.six}
 }
 
 // socket is a UDP socket of one family.
@@ -115,15 +145,15 @@ func openSocket(network string) (*socket, error) {
 	}}
 	pc, err := lc.ListenPacket(context.Background(), network, net.JoinHostPort("", strconv.Itoa(Port)))
 	if errors.Is(err, unix.EADDRINUSE) {
-		return nil, fmt.Errorf("open port for hellos: %w; find who has it with 'ss -ulnp sport = :%d'", err, Port)
+		return nil, fmt.Errorf("open UDP port: %w; find who has it with 'ss -ulnp sport = :%d'", err, Port)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open port for hellos: %w", err)
+		return nil, fmt.Errorf("open UDP port: %w", err)
 	}
 	udp := pc.(*net.UDPConn)
 	raw, err := udp.SyscallConn()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open port for hellos: %w", err), udp.Close())
+		return nil, errors.Join(fmt.Errorf("open UDP port: %w", err), udp.Close())
 	}
 	return &socket{udp, raw}, nil
 }
@@ -157,11 +187,11 @@ func setUp(fd int, six bool) error {
 }
 
 // send is one system call. A net.UDPConn would wait for room.
-func (s *socket) send(b []byte, to Neighbour) error {
+func (s *socket) send(b []byte, addr netip.Addr, to peering.Neighbour) error {
 	var failure error
 	err := s.raw.Write(func(fd uintptr) bool {
 		for {
-			failure = unix.Sendmsg(int(fd), b, to.control(), to.sockaddr(), unix.MSG_DONTWAIT)
+			failure = unix.Sendmsg(int(fd), b, control(addr, to), sockaddr(addr, to), unix.MSG_DONTWAIT)
 			if !errors.Is(failure, unix.EINTR) {
 				return true
 			}
@@ -174,12 +204,12 @@ func (s *socket) send(b []byte, to Neighbour) error {
 }
 
 // control names the source and the interface, for those that are given.
-func (n Neighbour) control() []byte {
+func control(addr netip.Addr, n peering.Neighbour) []byte {
 	source := n.Source.Unmap()
 	switch {
 	case !source.IsValid() && n.Interface == 0:
 		return nil
-	case n.Addr.Is4():
+	case addr.Is4():
 		info := unix.Inet4Pktinfo{Ifindex: int32(n.Interface)}
 		if source.Is4() {
 			info.Spec_dst = source.As4()
@@ -194,27 +224,75 @@ func (n Neighbour) control() []byte {
 	}
 }
 
-func (n Neighbour) sockaddr() unix.Sockaddr {
-	if n.Addr.Is4() {
-		return &unix.SockaddrInet4{Port: Port, Addr: n.Addr.As4()}
+func sockaddr(addr netip.Addr, n peering.Neighbour) unix.Sockaddr {
+	if addr.Is4() {
+		return &unix.SockaddrInet4{Port: Port, Addr: addr.As4()}
 	}
-	return &unix.SockaddrInet6{Port: Port, Addr: n.Addr.As16(), ZoneId: uint32(n.Interface)}
+	return &unix.SockaddrInet6{Port: Port, Addr: addr.As16(), ZoneId: uint32(n.Interface)}
 }
 
-func (s *socket) run(ctx context.Context, receive func(Packet)) error {
-	// Longer than any datagram, so that none is cut to a length that would do.
-	buf, control := make([]byte, 1<<16), make([]byte, unix.CmsgSpace(4))
-	for {
-		n, m, _, from, err := s.udp.ReadMsgUDPAddrPort(buf, control)
+// burst is how many datagrams are handed over without a rest.
+const burst = 64
+
+func (s *socket) run(ctx context.Context, receive func(datagram), rest func()) error {
+	b := newBuffers()
+	for n := 1; ; n++ {
+		d, err := s.next(b)
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case transient(err):
-			continue
-		case err != nil:
-			return fmt.Errorf("receive hellos: %w", err)
+		case err == nil:
+			receive(d)
+			if n%burst == 0 {
+				rest()
+			}
+		case errors.Is(err, unix.EAGAIN):
+			rest()
+			if err := s.raw.Read(readable); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("wait for peers: %w", err)
+			}
+		case !transient(err):
+			return fmt.Errorf("receive from peers: %w", err)
 		}
-		receive(Packet{From: netip.AddrPortFrom(plain(from.Addr()), from.Port()), TTL: hops(control[:m]), Payload: buf[:n]})
+	}
+}
+
+// buffers are for one datagram and its control messages.
+type buffers struct{ payload, control []byte }
+
+// newBuffers has room for more than any datagram, so that none is cut to a length that
+// would do.
+func newBuffers() buffers {
+	return buffers{make([]byte, 1<<16), make([]byte, unix.CmsgSpace(4))}
+}
+
+// next is the next datagram that is there; EAGAIN if there is none.
+func (s *socket) next(b buffers) (d datagram, err error) {
+	failure := s.raw.Control(func(fd uintptr) {
+		var n, m int
+		var from unix.Sockaddr
+		if n, m, _, from, err = unix.Recvmsg(int(fd), b.payload, b.control, unix.MSG_DONTWAIT); err == nil {
+			d = datagram{from: source(from), hops: hops(b.control[:m]), payload: b.payload[:n]}
+		}
+	})
+	return d, errors.Join(failure, err)
+}
+
+// readable tells whether a socket has something to read, or an error to report.
+func readable(fd uintptr) bool {
+	ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(ready, 0)
+	return n > 0 || err != nil && err != unix.EINTR
+}
+
+func source(from unix.Sockaddr) netip.AddrPort {
+	switch from := from.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(from.Addr), uint16(from.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(plain(netip.AddrFrom16(from.Addr)), uint16(from.Port))
+	default:
+		return netip.AddrPort{}
 	}
 }
 
@@ -237,10 +315,14 @@ func hops(control []byte) int {
 // transient reports errors that say something about the network, not about the
 // socket.
 func transient(err error) bool {
-	for _, e := range []error{unix.ENETDOWN, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ECONNREFUSED} {
+	for _, e := range []error{unix.EINTR, unix.ENETDOWN, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ECONNREFUSED} {
 		if errors.Is(err, e) {
 			return true
 		}
 	}
 	return false
 }
+
+// plain is the form of an address that compares equal everywhere: zones are a host's
+// own.
+func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }

@@ -27,6 +27,7 @@
 // One that yields to a better Active sends its advertisement once more, so that
 // the other announces the addresses again if the two were cut off from each
 // other. Priority 0 that is repeated does not start a Backup's skew anew.
+// One that is not ready ([Defer]) preempts nobody, whatever its priority.
 // A Backup bears the silence of an Active for three seconds while its host is known to
 // be alive and in service by other means (see [Router.SetLife]).
 // An advertisement may be sent up to a 64th of its interval early, together with

@@ -89,6 +89,9 @@ type (
 	// Lapse says that this host stood still for so long that others must take it
 	// for dead. It is a Backup until it has heard what has become of them.
 	Lapse struct{}
+	// Defer keeps a Backup from preempting, or ends that: it lacks what an Active must
+	// know. It still takes over from an Active that is gone.
+	Defer struct{ On bool }
 	// Tick fires the timers that are due.
 	Tick struct{}
 )
@@ -105,6 +108,7 @@ func (Promote) event()     {}
 func (Yield) event()       {}
 func (ActiveLost) event()  {}
 func (Lapse) event()       {}
+func (Defer) event()       {}
 func (Tick) event()        {}
 
 // Action is what a step asks its caller to do, in order.

@@ -47,6 +47,7 @@ type Machine struct {
 	advertAt       time.Time     // Adver_Timer, in Active
 	activeSince    time.Time     // in Active
 	holdUntil      time.Time     // no preemption before
+	deferring      bool          // no preemption at all
 	leaveAt        time.Time     // in Active, after Stop: gone by then
 
 	odd map[Note]netip.Addr // notes that were given, so that each is given once
@@ -118,6 +119,8 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		return m.activeLost(now, ev.Alone)
 	case Lapse:
 		return m.lapse(now)
+	case Defer:
+		m.deferring = ev.On
 	case Received:
 		return m.received(now, ev)
 	case Tick:
@@ -276,7 +279,7 @@ func (m *Machine) heardInBackup(now time.Time, r Received) {
 // preempts reports whether an Active of that priority is to be taken over from.
 // The owner always does (RFC 9568 section 6.1, Preempt_Mode).
 func (m *Machine) preempts(now time.Time, priority uint8) bool {
-	return (m.params.Preempt || m.priority == PriorityOwner) &&
+	return (m.params.Preempt || m.priority == PriorityOwner) && !m.deferring &&
 		priority < m.priority && !now.Before(m.holdUntil)
 }
 

@@ -189,11 +189,11 @@ func (r *Router) find(iface string, vrid uint8, ipv6 bool) *member {
 	return nil
 }
 
-// Lapse applies the event of that name to all instances.
-func (r *Router) Lapse(now time.Time) []Output {
+// StepAll applies an event to all instances, each for itself.
+func (r *Router) StepAll(now time.Time, ev Event) []Output {
 	var out []Output
 	for _, m := range r.members {
-		out = append(out, tag(m.Name, m.machine.Step(now, Lapse{}))...)
+		out = append(out, tag(m.Name, m.machine.Step(now, ev))...)
 	}
 	return out
 }

@@ -336,6 +336,27 @@ func TestSilenceOfTheLivingIsBorne(t *testing.T) {
 	})
 }
 
+func TestDeferring(t *testing.T) {
+	b := newRig(t, nil)
+	b.router.StepAll(b.now, vrrp.Defer{On: true})
+	for range 10 {
+		b.now = b.now.Add(second)
+		b.hear(lower, 50)
+	}
+	b.wantState(vrrp.Backup)
+	b.router.StepAll(b.now, vrrp.Defer{On: false})
+	b.now = b.now.Add(second)
+	b.hear(lower, 50)
+	b.fire()
+	b.wantState(vrrp.Active)
+
+	b = newRig(t, nil)
+	b.router.StepAll(b.now, vrrp.Defer{On: true})
+	b.hear(lower, 50)
+	b.fire() // nobody else is there any more
+	b.wantState(vrrp.Active)
+}
+
 func TestResumeStartsAsActive(t *testing.T) {
 	for priority, state := range map[uint8]vrrp.State{100: vrrp.Active, vrrp.PriorityStop: vrrp.Backup} {
 		r, err := vrrp.NewRouter([]vrrp.Instance{instance("a", 1, "")})

@@ -1,0 +1,71 @@
+package daemon
+
+import (
+	"net/netip"
+	"slices"
+
+	"hafast/internal/control"
+	"hafast/internal/datapath"
+	"hafast/internal/liveness"
+	"hafast/internal/metrics"
+)
+
+// scrape is what the metrics show.
+func (a *fleetAdapters) scrape(st control.Status) metrics.DataPath {
+	dp := metrics.DataPath{
+		Packets: st.XDP.Counters, Services: len(st.XDP.Services), HellosRejected: make(map[string]uint64),
+	}
+	for _, i := range st.XDP.Interfaces {
+		dp.Interfaces = append(dp.Interfaces, metrics.Interface{Name: i.Name, Mode: i.Mode})
+	}
+	for _, t := range st.Targets {
+		if addr, err := netip.ParseAddr(t.Address); err == nil {
+			dp.Targets = append(dp.Targets, metrics.Target{Address: addr, State: t.State})
+		}
+	}
+	if counted, ok := a.path.Counted(); ok {
+		dp.Flows = a.flowTables(counted)
+	}
+	for reason, n := range a.exchange.Stats().Rejected {
+		dp.HellosRejected[string(reason)] = n
+	}
+	figures, err := a.prober.Status()
+	if err != nil {
+		return dp
+	}
+	for _, p := range figures.Peers {
+		s := p.Snapshot.Stats
+		peer := metrics.Peer{
+			Address: p.Peer.Addr, State: p.Snapshot.State.String(), Answered: s.Answered, Missed: s.Missed,
+			LongestMiss: int(s.LongestRun), RTT: metrics.Histogram{Sum: s.RTT.Sum, Counts: slices.Clone(s.RTT.Buckets[:])},
+		}
+		for i := range s.RTT.Buckets {
+			if bound, ok := liveness.BucketBound(i); ok {
+				peer.RTT.Bounds = append(peer.RTT.Bounds, bound)
+			}
+		}
+		dp.Peers = append(dp.Peers, peer)
+	}
+	return dp
+}
+
+// flowTables are the flow tables, each with its share of the flows.
+func (a *fleetAdapters) flowTables(counted datapath.Tally) []metrics.FlowTable {
+	tables := []struct {
+		name string
+		metrics.FlowTable
+	}{
+		{"tcp4", metrics.FlowTable{Proto: "tcp", Family: "ipv4", Flows: counted.TCP4}},
+		{"tcp6", metrics.FlowTable{Proto: "tcp", Family: "ipv6", Flows: counted.TCP6}},
+		{"udp4", metrics.FlowTable{Proto: "udp", Family: "ipv4", Flows: counted.UDP4}},
+		{"udp6", metrics.FlowTable{Proto: "udp", Family: "ipv6", Flows: counted.UDP6}},
+	}
+	out := make([]metrics.FlowTable, len(tables))
+	for i, t := range tables {
+		out[i] = t.FlowTable
+		if m := a.path.Map(t.name); m != nil {
+			out[i].Capacity = int(m.MaxEntries())
+		}
+	}
+	return out
+}

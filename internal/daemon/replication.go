@@ -1,0 +1,138 @@
+package daemon
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"hafast/internal/control"
+	"hafast/internal/liveness"
+	"hafast/internal/peering"
+	"hafast/pkg/vrrp"
+)
+
+// channel is the part of syncing.Channel that the loop needs.
+type channel interface {
+	SetPeers([]peering.Neighbour)
+	SetAlive(peer netip.Addr, alive bool)
+	SetScope([]netip.Addr) error
+	SetKeys([][]byte) error
+	SetConfig(uint64)
+}
+
+// replication is the loop's part in state sync; it does nothing without a channel.
+type replication struct {
+	channel channel
+	// scope are the VIPs that the peers think this host is Active for.
+	scope []netip.Addr
+	// lacking: this host does not know what it must to take another's place.
+	lacking bool
+}
+
+// readinessChanged is whether this host knows what it must to take another's place.
+type readinessChanged struct{ ready bool }
+
+// readinessChanged holds preemption back, or lets it go on.
+func (l *loop) readinessChanged(now time.Time, ready bool) {
+	l.sync.lacking = !ready
+	l.perform(now, l.router.StepAll(now, vrrp.Defer{On: !ready}))
+	cause := "in sync with the peers that are there"
+	if !ready {
+		cause = "not in sync with a peer: no preemption until then"
+	}
+	l.record(now, control.Event{Kind: "sync", Cause: cause})
+}
+
+// alive tells the channel what S-BFD says of a peer.
+func (l *loop) alive(p *peer) {
+	if l.sync.channel != nil {
+		l.sync.channel.SetAlive(p.addr, p.live == liveness.Up)
+	}
+}
+
+// moves tells whether an action begins or ends this host's being responsible for VIPs.
+func moves(out vrrp.Output) bool {
+	switch action := out.Action.(type) {
+	case vrrp.Acquire, vrrp.Release:
+		return true
+	case vrrp.Send:
+		return action.Priority == vrrp.PriorityStop
+	default:
+		return false
+	}
+}
+
+// tellScope tells the peers which VIPs this host is Active for and means to stay so. Of
+// the others they have its last word when this returns: before the advert that has
+// another host take over, and before the first packet of those that it takes itself.
+func (l *loop) tellScope() {
+	if l.sync.channel == nil {
+		return
+	}
+	var scope []netip.Addr
+	for _, in := range l.instances {
+		// A reload may have taken the instance away already.
+		if l.router.State(in.Name) != vrrp.Active || l.router.Machine(in.Name).Priority() == vrrp.PriorityStop {
+			continue
+		}
+		for _, v := range in.VIPs {
+			scope = append(scope, v.Prefix.Addr())
+		}
+	}
+	if slices.Equal(scope, l.sync.scope) {
+		return
+	}
+	l.sync.scope = scope
+	if err := l.sync.channel.SetScope(scope); err != nil {
+		l.log.Error("the peers are not told which VIPs are here", "error", err)
+	}
+}
+
+// tellRoutes says how the peers are reached, where no fleet does.
+func (l *loop) tellRoutes() {
+	if l.sync.channel != nil && l.fleet == nil {
+		l.sync.channel.SetPeers(l.neighbours())
+	}
+}
+
+// neighbours are the peers and the ways to them.
+func (l *loop) neighbours() []peering.Neighbour {
+	home := l.home(l.instances[0].source)
+	var out []peering.Neighbour
+	add := func(addr, via netip.Addr) {
+		n := peering.Neighbour{Addr: addr, Source: l.cfg.Sync.Listen}
+		if via != addr {
+			n.Via = via
+		}
+		if !n.Source.IsValid() {
+			n.Source = l.sourceTowards(via)
+		}
+		if via.IsLinkLocalUnicast() {
+			n.Interface = home.Index
+		}
+		out = append(out, n)
+	}
+	if !l.cfg.Sync.On() {
+		for _, p := range l.cfg.Peers {
+			add(p, p)
+		}
+		return out
+	}
+	for i, via := range l.cfg.Sync.Peers {
+		addr := via
+		if !slices.Contains(l.cfg.Peers, via) && i < len(l.cfg.Peers) {
+			addr = l.cfg.Peers[i]
+		}
+		add(addr, via)
+	}
+	return out
+}
+
+// rekey takes in keys that were read anew.
+func (l *loop) rekey(keys [][]byte) error {
+	if l.sync.channel == nil {
+		return nil
+	}
+	l.sync.channel.SetConfig(l.cfg.SharedHash())
+	return l.sync.channel.SetKeys(keys)
+}

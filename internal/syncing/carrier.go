@@ -1,0 +1,28 @@
+package syncing
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"hafast/internal/peering"
+)
+
+// A Channel is what hellos travel by.
+var _ peering.Carrier = (*Channel)(nil)
+
+// Send sends a hello to a peer, by the address that it is configured with.
+func (c *Channel) Send(hello []byte, to netip.Addr) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	way, ok := c.ways[plain(to)]
+	if !ok {
+		return fmt.Errorf("send hello to %s: no such peer", to)
+	}
+	if err := c.engine.SetHello(hello); err != nil {
+		return err
+	}
+	c.engine.SendHello(time.Now(), way)
+	c.step()
+	return c.unsent[way]
+}

@@ -1,0 +1,16 @@
+// Package syncing keeps this host's tables and those of its peers alike: the flow
+// table of the data path, and the kernel's connection tracking where that is asked for.
+// It also carries the hellos of package peering.
+//
+//	flow events ──┐                        ┌──> UDP 9406 ──> peers
+//	              ├──> conntrack.Engine ───┤
+//	kernel events ┘          ^    │        └──  UDP 9406 <── peers
+//	                         │    v
+//	                 flow table, connection tracking
+//
+// [Channel] joins them: sockets, tables and the pure engine, under one lock that is
+// held for moments. Flow events are polled, kernel events read in batches. What a peer
+// tells is put into the tables before the next datagram is looked at.
+//
+// Without keys, the channel carries hellos alone, which are not sealed.
+package syncing

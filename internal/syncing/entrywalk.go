@@ -1,0 +1,79 @@
+package syncing
+
+import (
+	"context"
+	"io"
+
+	"hafast/pkg/conntrack/kernel"
+	"hafast/pkg/conntrack/record"
+)
+
+// entryWalk reads the kernel's table ahead of who asks for it, in a goroutine of its own:
+// the kernel looks through the entries of all network namespaces, which takes it ten
+// milliseconds and more, and a takeover cannot wait for that.
+type entryWalk struct {
+	parts chan []record.Entry
+	// failure is set before parts is closed.
+	failure error
+	stop    context.CancelFunc
+	rest    []record.Entry // of the last part
+}
+
+// readAhead is how many parts, of a hundred entries or so, are read before they are asked
+// for.
+const readAhead = 4
+
+func readEntries(filter kernel.Filter) *entryWalk {
+	ctx, stop := context.WithCancel(context.Background())
+	w := &entryWalk{parts: make(chan []record.Entry, readAhead), stop: stop}
+	walk, err := kernel.NewWalk(filter)
+	if err != nil {
+		w.failure = err
+		close(w.parts)
+		return w
+	}
+	go w.read(ctx, walk)
+	return w
+}
+
+func (w *entryWalk) read(ctx context.Context, walk *kernel.Walk) {
+	defer close(w.parts)
+	defer walk.Close()
+	for more := true; more; {
+		var part []record.Entry
+		if more, w.failure = walk.Next(func(e *record.Entry) { part = append(part, *e) }); w.failure != nil {
+			return
+		}
+		select {
+		case w.parts <- part:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Next is conntrack.Walker's. It never waits.
+func (w *entryWalk) Next(buf []record.Entry) (n int, err error) {
+	for {
+		moved := copy(buf[n:], w.rest)
+		n, w.rest = n+moved, w.rest[moved:]
+		if n == len(buf) {
+			return n, nil
+		}
+		select {
+		case part, more := <-w.parts:
+			if !more && w.failure != nil {
+				return n, w.failure
+			}
+			if !more {
+				return n, io.EOF
+			}
+			w.rest = part
+		default:
+			return n, nil
+		}
+	}
+}
+
+// Close is conntrack.Walker's.
+func (w *entryWalk) Close() { w.stop() }

@@ -1,0 +1,184 @@
+package syncing
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"hafast/internal/peering"
+	"hafast/pkg/conntrack"
+)
+
+// How often the ring of flow events is looked at: after one has been found, and
+// otherwise. The first is most of the lag, the second all that an idle host does.
+const (
+	pollBusy = 2 * time.Millisecond
+	pollIdle = 10 * time.Millisecond
+	// busyFor is how long one event keeps the pace up.
+	busyFor = 100 * time.Millisecond
+)
+
+// Run runs the channel until ctx is done, and closes it. hello takes what peers say of
+// themselves; the payload is its own. It and Options.Ready are called from one goroutine;
+// while they block, hellos are kept, a bounded number. Run returns nil when ctx ended it.
+func (c *Channel) Run(ctx context.Context, hello func(peering.Packet)) error {
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.conn.run(inner, c.receive, c.rest) })
+	group.Go(func() error { c.keepTime(inner); return nil })
+	group.Go(func() error { c.report(inner, hello); return nil })
+	if c.entries != nil {
+		group.Go(func() error { return c.followEntries(inner) })
+	}
+	return errors.Join(group.Wait(), c.closeTables())
+}
+
+// receive takes in a datagram; rest is called after some.
+func (c *Channel) receive(d datagram) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.take(d)
+}
+
+func (c *Channel) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.step()
+}
+
+// maxTold bounds the hellos that wait to be reported.
+const maxTold = 256
+
+// take is receive with the lock held.
+func (c *Channel) take(d datagram) {
+	if d.from.Port() != Port {
+		c.foreign++
+		return
+	}
+	way := d.from.Addr()
+	hello, err := c.engine.Receive(time.Now(), way, d.hops, d.payload)
+	if err != nil || hello == nil || len(c.told) >= maxTold {
+		return // the engine counts what it rejects; a hello is followed by another
+	}
+	c.told = append(c.told, peering.Packet{From: c.peers[way].Addr, Payload: slices.Clone(hello)})
+	nudge(c.news)
+}
+
+// step has the engine do what is due, and sends what comes of it.
+func (c *Channel) step() {
+	c.engine.Step(time.Now(), func(way netip.Addr, b []byte) {
+		c.unsent[way] = c.conn.send(b, c.peers[way])
+	})
+	now := time.Now()
+	c.observe(now)
+	if ready := c.mayPreempt(now); ready != c.ready {
+		c.ready = ready
+		nudge(c.news)
+	}
+	nudge(c.retime)
+}
+
+// greetFor is how long a peer may take to greet, for all that is known.
+const greetFor = 3 * time.Second
+
+// mayPreempt tells whether this host knows what it must to take a peer's place. Of a peer
+// that does not greet and is not known to be there, that is nothing.
+func (c *Channel) mayPreempt(now time.Time) bool {
+	if c.flows == nil && c.entries == nil {
+		return true
+	}
+	for way, n := range c.peers {
+		there := c.alive[plain(n.Addr)] || now.Sub(c.opened) < greetFor
+		state := c.engine.State(now, way)
+		if state == conntrack.Syncing || there && state != conntrack.InSync {
+			return false
+		}
+	}
+	return true
+}
+
+func nudge(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
+// report hands over what there is to report.
+func (c *Channel) report(ctx context.Context, hello func(peering.Packet)) {
+	last := true
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.news:
+		}
+		c.mu.Lock()
+		told, now := c.told, c.ready
+		c.told = nil
+		c.mu.Unlock()
+		for _, p := range told {
+			hello(p)
+		}
+		if now != last {
+			last = now
+			c.tellReady(now)
+		}
+	}
+}
+
+// keepTime looks at the ring of flow events and has the engine do what is due in time.
+func (c *Channel) keepTime(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var found time.Time // when events were found last
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.retime:
+		case <-timer.C:
+			c.mu.Lock()
+			if c.gather() {
+				found = time.Now()
+			}
+			c.step()
+			c.mu.Unlock()
+		}
+		timer.Reset(time.Until(c.due(found)))
+	}
+}
+
+// due is when there is something to do next.
+func (c *Channel) due(found time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	due := now.Add(time.Hour)
+	if c.flows != nil {
+		due = now.Add(pollIdle)
+		if now.Sub(found) < busyFor {
+			due = now.Add(pollBusy)
+		}
+	}
+	if at, ok := c.engine.Deadline(); ok && at.Before(due) {
+		due = at
+	}
+	return due
+}
+
+// gather takes in what has become of this host's flows and entries. It reports whether
+// there was anything.
+func (c *Channel) gather() bool {
+	found := false
+	if c.flows != nil {
+		found = c.flows.gather(c.engine)
+	}
+	if c.entries != nil {
+		found = c.entries.gather(c.engine) || found
+	}
+	return found
+}
