@@ -57,7 +57,7 @@ lint: ## gofumpt, go vet, staticcheck, shellcheck; go.mod and go.sum tidy
 	$(GO) mod tidy -diff
 
 .PHONY: bench
-bench: bench-takeover bench-xdp bench-path bench-share bench-scale bench-soak ## measure, beside keepalived and others
+bench: bench-takeover bench-xdp bench-path bench-share bench-scale bench-sync bench-soak ## measure, beside keepalived and others
 
 .PHONY: bench-takeover
 bench-takeover: ## outage of fresh and held connections at every fault (about 15 minutes)
@@ -87,6 +87,12 @@ bench-share: ## requests/s of two capped haproxies, shared against local
 	./test/setup.sh bench
 	$(MAKE) build
 	$(GO) run ./test/netns/cmd/bench share $(BENCHFLAGS)
+
+.PHONY: bench-sync
+bench-sync: ## replication of connection tracking on a router pair, beside conntrackd
+	./test/setup.sh bench
+	$(MAKE) build
+	$(GO) run ./test/netns/cmd/bench sync $(BENCHFLAGS)
 
 .PHONY: bench-soak
 bench-soak: ## ten minutes of probing on a busy machine

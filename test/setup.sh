@@ -27,12 +27,15 @@ demo) ;;
 bench)
 	needs="$needs
 keepalived keepalived
+conntrackd conntrackd
 nft nftables
 "
 	;;
 test)
 	needs="$needs
 keepalived keepalived
+conntrackd conntrackd
+conntrack conntrack
 /usr/lib/frr/vrrpd frr
 gcc gcc
 gcc libc6-dev
@@ -119,7 +122,7 @@ apt-get -q install -y --no-install-recommends $packages
 
 # At boot they would start after all, and take the ports of whoever runs this machine.
 if [ -n "$ours" ] && [ -d /run/systemd/system ]; then
-	for service in haproxy nginx keepalived frr prometheus; do
+	for service in haproxy nginx keepalived conntrackd frr prometheus; do
 		case " $packages " in
 		*" $service "* | *" $service-light "*)
 			echo "setup: systemctl disable $service"

@@ -14,20 +14,25 @@ import (
 // TestFencing has the daemon of the Active host killed or stopped. Its XDP program
 // goes on: it steers as before, and keeps the host from answering for the VIPs.
 //
-// The lease is 100 ms. What is asked of it here, a machine that is busy with other
-// things can keep.
+// The lease is 100 ms. A machine that is busy with other things may be somewhat later.
 func TestFencing(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	const soon = 3 * time.Second
+	const soon = time.Second
 	vips := []netip.Addr{lab.VIP, lab.VIP6}
-	// fenced checks that the host has stopped answering soon after start.
-	fenced := func(t *testing.T, start time.Time, now func(*testing.T, netip.Addr)) {
+	// fenced ends the daemon and checks that the host stops answering soon. To find that
+	// out for a VIP takes as long as findOut.
+	fenced := func(t *testing.T, end func(*testing.T), now func(*testing.T, netip.Addr), findOut time.Duration) {
 		t.Helper()
+		if lease := p.status(t, p.a).XDP.Lease; lease == nil || !lease.Fresh || lease.RemainingMS > 100 {
+			t.Errorf("the lease to begin with: %+v, want one of 100 ms at most", lease)
+		}
+		start := time.Now()
+		end(t)
 		for _, vip := range vips {
 			now(t, vip)
 		}
-		if took := time.Since(start); took > soon {
+		if took := time.Since(start) - time.Duration(len(vips))*findOut; took > soon {
 			t.Errorf("answers for the VIPs were as they should be after %v, want %v", took, soon)
 		}
 	}
@@ -64,10 +69,7 @@ func TestFencing(t *testing.T) {
 			}
 			load := p.traffic(t, lab.VIP)
 			ends := []func(){p.neverTwo(t, lab.VIP), p.neverTwo(t, lab.VIP6)}
-			start := time.Now()
-			fault.end(t)
-
-			fenced(t, start, func(t *testing.T, vip netip.Addr) { p.answeredBy(t, p.b, vip) })
+			fenced(t, fault.end, func(t *testing.T, vip netip.Addr) { p.answeredBy(t, p.b, vip) }, 0)
 			for _, end := range ends {
 				end()
 			}
@@ -126,10 +128,7 @@ func TestFencing(t *testing.T) {
 			if fault.first == "init -> backup" {
 				seq = 0
 			}
-			start := time.Now()
-			fault.end(t)
-
-			fenced(t, start, p.silence)
+			fenced(t, fault.end, p.silence, silenceTime)
 			conns.live(t, p.a.Name)
 
 			fault.back(t)

@@ -178,11 +178,14 @@ func (p *pair) pinned(t *testing.T, h *lab.Host) bool {
 	return err == nil
 }
 
-// silence waits until nobody has answered for addr for a while, by ARP or NDP.
+// silenceTime is how long nobody must have answered to be silent.
+const silenceTime = 250 * time.Millisecond
+
+// silence waits until nobody has answered for addr for that long, by ARP or NDP.
 func (p *pair) silence(t *testing.T, addr netip.Addr) {
 	t.Helper()
 	eventually(t, "nobody to answer for "+addr.String(), func() bool {
-		macs, err := p.Client().Responders(t.Context(), addr, 250*time.Millisecond)
+		macs, err := p.Client().Responders(t.Context(), addr, silenceTime)
 		check(t, err)
 		return len(macs) == 0
 	})

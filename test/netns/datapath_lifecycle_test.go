@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -276,6 +277,26 @@ func TestDataPathOutlivesDaemon(t *testing.T) {
 			t.Errorf("eth0 still has the old daemon's program %d", before.id)
 		}
 		p.stays(t, p.a, seq)
+		load.unharmed(t)
+		ofA.live(t, p.a.Name)
+		ofB.live(t, p.b.Name)
+	})
+
+	// Until the checks have answered, the new daemon tells its peer nothing, and hears
+	// nothing of it.
+	t.Run("upgrade with a check that takes its time", func(t *testing.T) {
+		p.run(t, single("scripts: [{name: slow, command: sleep 0.7, interval: 2s}]\n", "track: {scripts: [slow]}\n"))
+		p.sharing(t)
+		load := p.traffic(t, lab.VIP)
+		ofA, ofB := p.holdBoth(t, lab.VIP, fewHeld)
+		before := driven(t, p.a)
+		check(t, p.sys.Upgrade(within(t), p.a))
+		throughout(t, "the connections of b to go on", 1500*time.Millisecond, func() bool {
+			ofB.live(t, p.b.Name)
+			return !t.Failed()
+		})
+		adopted(t, before)
+		p.journalled(t, p.a, "transition", "resumed in the place of its predecessor", 0)
 		load.unharmed(t)
 		ofA.live(t, p.a.Name)
 		ofB.live(t, p.b.Name)

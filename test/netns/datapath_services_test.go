@@ -321,7 +321,7 @@ func TestDataPathContract(t *testing.T) {
 		}
 		fields(t, sessions[0], "peer", "address", "state", "interval_ms", "multiplier", "rtt_us", "sent", "answered", "missed", "longest_miss", "since")
 		got := fmt.Sprint(sessions[0]["peer"], sessions[0]["address"], sessions[0]["state"], sessions[0]["interval_ms"], sessions[0]["multiplier"])
-		if want := fmt.Sprint(p.b.Name, p.b.Addr, "up", 2.0, 3.0); got != want {
+		if want := fmt.Sprint(p.b.Name, p.b.Addr, "up", 2.0, 25.0); got != want {
 			t.Errorf("the session is %s, want %s", got, want)
 		}
 		if rtt, ok := sessions[0]["rtt_us"].(float64); !ok || rtt <= 0 {

@@ -28,6 +28,9 @@
 // host's haproxy each client came ([Lab.ServedBy]), and a haproxy's share of the
 // processors can be limited ([Host.LimitHAProxy]).
 //
+// [NewRouters] builds another small network in the same way: two routers between a client
+// and a server.
+//
 // Names hold the pid of the process that built the lab. [Lab.Close] removes all
 // that [New] made; what a killed process left behind is removed by the next
 // New, or by [Reap].

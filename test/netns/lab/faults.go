@@ -18,35 +18,52 @@ const (
 )
 
 // SilentDeath makes the host vanish as one that lost its power behind a switch
-// does: its port drops everything both ways while the carrier stays up on both
+// does: its ports drop everything both ways while the carrier stays up on both
 // ends. The host itself goes on and notices nothing but silence.
-func (h *Host) SilentDeath() error { return h.setPort(portDisabled) }
+func (h *Host) SilentDeath() error {
+	h.dead.Store(true)
+	return h.setPorts(portDisabled)
+}
 
 // Revive undoes SilentDeath.
-func (h *Host) Revive() error { return h.setPort(portForwarding) }
+func (h *Host) Revive() error {
+	h.dead.Store(false)
+	return h.setPorts(portForwarding)
+}
 
-// setPort sets the state of the host's port on the switch, as
+// setPorts sets the state of the host's ports on the switch, as
 // `bridge link set dev PORT state N` does.
-func (h *Host) setPort(state uint8) error {
+func (h *Host) setPorts(state uint8) error {
 	err := h.lab.sw.do(func() error {
-		port, err := netlink.LinkByName(h.Name)
-		if err != nil {
-			return err
+		for _, port := range append([]string{h.Name}, h.morePorts...) {
+			if err := setPort(port, state); err != nil {
+				return err
+			}
 		}
-		msg := nl.NewIfInfomsg(unix.AF_BRIDGE)
-		msg.Index = int32(port.Attrs().Index)
-		info := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
-		info.AddRtAttr(nl.IFLA_BRPORT_STATE, []byte{state})
-		req := nl.NewNetlinkRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
-		req.AddData(msg)
-		req.AddData(info)
-		_, err = req.Execute(unix.NETLINK_ROUTE, 0)
-		return err
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("set port of %s to state %d: %w", h.Name, state, err)
+		return fmt.Errorf("set ports of %s to state %d: %w", h.Name, state, err)
 	}
 	return nil
+}
+
+// setPort sets the state of a port. It runs inside the switch. A port that is on no
+// bridge has none; who carries its frames asks whether the host is dead.
+func setPort(name string, state uint8) error {
+	port, err := netlink.LinkByName(name)
+	if err != nil || port.Attrs().MasterIndex == 0 {
+		return err
+	}
+	msg := nl.NewIfInfomsg(unix.AF_BRIDGE)
+	msg.Index = int32(port.Attrs().Index)
+	info := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
+	info.AddRtAttr(nl.IFLA_BRPORT_STATE, []byte{state})
+	req := nl.NewNetlinkRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
+	req.AddData(msg)
+	req.AddData(info)
+	_, err = req.Execute(unix.NETLINK_ROUTE, 0)
+	return err
 }
 
 // LinkDown takes eth0 down, which the host sees at once.
@@ -80,7 +97,7 @@ func (h *Host) Plug() error {
 	if err := h.lab.plug(h); err != nil {
 		return err
 	}
-	return errors.Join(h.LinkUp(), h.disableChecksumOffload())
+	return errors.Join(h.LinkUp(), h.disableChecksumOffload(Interface))
 }
 
 // AddAddr adds an address to a link, as an administrator might.

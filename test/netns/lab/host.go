@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -32,6 +33,10 @@ type Host struct {
 	lab  *Lab
 	ns   *namespace
 	spec HostSpec
+	// morePorts are the switch's ports of the host's interfaces other than eth0.
+	morePorts []string
+	// dead says that it is dead to the others: see SilentDeath.
+	dead atomic.Bool
 	// sysctls are the values of those that daemons change, as the host was built.
 	sysctls map[string]string
 
@@ -195,13 +200,13 @@ func (h *Host) configure() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(h.LinkUp(), h.disableChecksumOffload())
+	return errors.Join(h.LinkUp(), h.disableChecksumOffload(Interface))
 }
 
 // disableChecksumOffload makes checksums whole. On veth they are partial: a packet
 // that XDP turns around would leave with half of one.
-func (h *Host) disableChecksumOffload() error {
-	_, err := h.Run(context.Background(), "ethtool", "-K", Interface, "tx", "off")
+func (h *Host) disableChecksumOffload(iface string) error {
+	_, err := h.Run(context.Background(), "ethtool", "-K", iface, "tx", "off")
 	return err
 }
 

@@ -52,6 +52,8 @@ type HostSpec struct {
 	Name string
 	// V4 and V6 are the addresses of eth0 with their prefix lengths.
 	V4, V6 netip.Prefix
+	// bridge is what eth0 is plugged into; "" stands for br0.
+	bridge string
 }
 
 // Options change what New builds. The zero value is the seed's topology.
@@ -83,7 +85,20 @@ type Lab struct {
 
 // New builds a lab: namespaces, addresses, nginx and the echo server. The
 // haproxies are started by [Host.StartHAProxy]. On error nothing is left behind.
-func New(ctx context.Context, opts Options) (_ *Lab, err error) {
+func New(ctx context.Context, opts Options) (*Lab, error) {
+	return build(slices.Concat(seedHosts(), opts.Extra), []string{bridgeName}, func(l *Lab) error {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		if err := l.startWeb(ctx); err != nil {
+			return fmt.Errorf("web server: %w", err)
+		}
+		return nil
+	})
+}
+
+// build makes a lab of hosts and bridges, and then furnishes it. On error nothing is
+// left behind.
+func build(hosts []HostSpec, bridges []string, furnish func(*Lab) error) (_ *Lab, err error) {
 	if os.Geteuid() != 0 {
 		return nil, ErrNotRoot
 	}
@@ -112,20 +127,15 @@ func New(ctx context.Context, opts Options) (_ *Lab, err error) {
 		return nil, err
 	}
 	name := filepath.Base(l.Dir) + "-"
-	if err := l.buildSwitch(name + "switch"); err != nil {
+	if err := l.buildSwitch(name+"switch", bridges); err != nil {
 		return nil, fmt.Errorf("switch: %w", err)
 	}
-	for _, spec := range slices.Concat(seedHosts(), opts.Extra) {
+	for _, spec := range hosts {
 		if err := l.addHost(name+spec.Name, spec); err != nil {
 			return nil, fmt.Errorf("host %s: %w", spec.Name, err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := l.startWeb(ctx); err != nil {
-		return nil, fmt.Errorf("web server: %w", err)
-	}
-	return l, nil
+	return l, furnish(l)
 }
 
 // seedHosts are the three hosts of the how-to and a client.
@@ -201,7 +211,7 @@ func (l *Lab) onClose(fn func() error) {
 	l.atClose = append(l.atClose, fn)
 }
 
-func (l *Lab) buildSwitch(nsName string) error {
+func (l *Lab) buildSwitch(nsName string, bridges []string) error {
 	var err error
 	if l.sw, err = newNamespace(nsName); err != nil {
 		return err
@@ -213,13 +223,18 @@ func (l *Lab) buildSwitch(nsName string) error {
 				return err
 			}
 		}
-		// Without a multicast querier, snooping would only add delays.
-		snooping := false
-		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName}, MulticastSnooping: &snooping}
-		if err := netlink.LinkAdd(bridge); err != nil {
-			return fmt.Errorf("add bridge: %w", err)
+		for _, name := range bridges {
+			// Without a multicast querier, snooping would only add delays.
+			snooping := false
+			bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}, MulticastSnooping: &snooping}
+			if err := netlink.LinkAdd(bridge); err != nil {
+				return fmt.Errorf("add bridge: %w", err)
+			}
+			if err := netlink.LinkSetUp(bridge); err != nil {
+				return fmt.Errorf("set bridge up: %w", err)
+			}
 		}
-		return netlink.LinkSetUp(bridge)
+		return nil
 	})
 }
 

@@ -1,8 +1,10 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"os/exec"
 	"strings"
 
@@ -35,18 +37,31 @@ func newPassProgram() (*ebpf.Program, error) {
 	return pass, nil
 }
 
-// plug lays the cable: one end named after the host on the bridge, the other
-// named eth0 in the host. It runs outside of both.
+// cable joins an interface of a host to a bridge of the switch.
+type cable struct {
+	// port and bridge are the switch's side, iface and mac the host's.
+	port, bridge string
+	iface        string
+	mac          net.HardwareAddr
+}
+
+// plug lays the cable of eth0: one end named after the host on the bridge, the other
+// in the host.
 func (l *Lab) plug(h *Host) error {
+	return l.lay(h, cable{port: h.Name, bridge: cmp.Or(h.spec.bridge, bridgeName), iface: Interface, mac: h.MAC})
+}
+
+// lay lays a cable. It runs outside of both the switch and the host.
+func (l *Lab) lay(h *Host, c cable) error {
 	err := l.sw.do(func() error {
-		bridge, err := netlink.LinkByName(bridgeName)
+		bridge, err := netlink.LinkByName(c.bridge)
 		if err != nil {
 			return err
 		}
 		port := &netlink.Veth{
-			LinkAttrs:        netlink.LinkAttrs{Name: h.Name, MasterIndex: bridge.Attrs().Index},
-			PeerName:         Interface,
-			PeerHardwareAddr: h.MAC,
+			LinkAttrs:        netlink.LinkAttrs{Name: c.port, MasterIndex: bridge.Attrs().Index},
+			PeerName:         c.iface,
+			PeerHardwareAddr: c.mac,
 			PeerNamespace:    netlink.NsFd(int(h.ns.file.Fd())),
 		}
 		if err := netlink.LinkAdd(port); err != nil {
@@ -59,18 +74,18 @@ func (l *Lab) plug(h *Host) error {
 		return netlink.LinkSetUp(port)
 	})
 	if err != nil {
-		return fmt.Errorf("plug %s into the switch: %w", h.Name, err)
+		return fmt.Errorf("plug %s into the switch: %w", c.port, err)
 	}
-	return l.disableGRO(h)
+	return l.disableGRO(c.port)
 }
 
 // disableGRO makes the port pass frames on as they came. XDP has turned GRO on, and a
 // switch that merges frames would hand hosts some that no wire carries, too long for
 // them to send on.
-func (l *Lab) disableGRO(h *Host) error {
-	cmd := exec.CommandContext(context.Background(), "nsenter", "--net="+l.sw.path(), "--", "ethtool", "-K", h.Name, "gro", "off")
+func (l *Lab) disableGRO(port string) error {
+	cmd := exec.CommandContext(context.Background(), "nsenter", "--net="+l.sw.path(), "--", "ethtool", "-K", port, "gro", "off")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("turn GRO off on port %s: %w: %s", h.Name, err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("turn GRO off on port %s: %w: %s", port, err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

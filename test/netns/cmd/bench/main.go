@@ -5,12 +5,13 @@
 //	bench xdp [-rounds N] [-packets N] [-many N] [-some N] [OUTPUT]
 //	bench path [-rounds N] [-ways LIST] [-window T] [OUTPUT]
 //	bench share [-rounds N] [-quota Q] [-window T] [OUTPUT]
+//	bench sync [-rounds N] [-systems LIST] [-entries LIST] [-held N] [-moves N] [-window T] [OUTPUT]
 //	bench soak [-for T] [-interval T] [-multiplier N] [OUTPUT]
 //
 // OUTPUT is [-out DIR] [-write-docs] [-docs FILE] [-from FILE]. With -from it measures
 // nothing, and publishes the report of an earlier run.
 //
-// It needs root, haproxy, nginx, ethtool, keepalived and nftables; test/setup.sh
+// It needs root, haproxy, nginx, ethtool, keepalived, conntrackd and nftables; test/setup.sh
 // installs them.
 package main
 
@@ -26,15 +27,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hafast/test/netns/path/load"
+	"hafast/test/netns/sync/traffic"
 	"hafast/test/netns/takeover"
 )
 
 // errUsage is returned for a command line that cannot be understood.
-var errUsage = errors.New("usage: bench takeover|scale|xdp|path|share|soak [flags]; -h lists them")
+var errUsage = errors.New("usage: bench takeover|scale|xdp|path|share|sync|soak [flags]; -h lists them")
 
 func main() {
 	takeover.ClientMain()
 	load.Main()
+	traffic.Main()
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
@@ -65,6 +68,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return bench(ctx, args, out, parsePath, benchPath)
 	case "share":
 		return bench(ctx, args, out, parseShare, benchShare)
+	case "sync":
+		return bench(ctx, args, out, parseSync, benchSync)
 	case "soak":
 		return bench(ctx, args, out, parseSoak, benchSoak)
 	default:
