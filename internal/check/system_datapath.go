@@ -33,7 +33,9 @@ func (system) XDPMissing() ([]Feature, error) {
 		{Feature{"LRU hash maps", "4.10"}, func() error { return features.HaveMapType(ebpf.LRUHash) }},
 		{Feature{"maps in a process's memory", "5.5"}, func() error { return features.HaveMapFlag(features.BPF_F_MMAPABLE) }},
 		{Feature{"bpf_skc_lookup_tcp for XDP", "5.2"}, func() error { return features.HaveProgramHelper(ebpf.XDP, asm.FnSkcLookupTcp) }},
+		{Feature{"ring buffers", "5.8"}, func() error { return features.HaveMapType(ebpf.RingBuf) }},
 		{Feature{"BPF links for XDP", "5.9"}, haveXDPLink},
+		{Feature{"XDP programs for jumbo frames", "5.18"}, haveXDPFrags},
 	} {
 		err := need.probe()
 		switch {
@@ -44,6 +46,21 @@ func (system) XDPMissing() ([]Feature, error) {
 		}
 	}
 	return missing, nil
+}
+
+// haveXDPFrags loads a program that takes frames of several fragments.
+func haveXDPFrags() error {
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.XDP, Flags: unix.BPF_F_XDP_HAS_FRAGS, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if errors.Is(err, unix.EINVAL) {
+		return ebpf.ErrNotSupported
+	}
+	if err != nil {
+		return err
+	}
+	return program.Close()
 }
 
 // haveXDPLink attaches a program that does nothing to the loopback interface of a

@@ -51,10 +51,6 @@ type Config struct {
 	// BPFDir is where programs and maps are pinned.
 	BPFDir string
 
-	// Unused lists the keys that were set in the file and have no effect in this
-	// version, each with its place.
-	Unused []Place
-
 	// Places tells where in the file each key stands.
 	Places Places
 }

@@ -8,6 +8,7 @@ import (
 	"hafast/internal/datapath"
 	"hafast/internal/liveness"
 	"hafast/internal/metrics"
+	"hafast/pkg/loader"
 )
 
 // scrape is what the metrics show.
@@ -26,6 +27,7 @@ func (a *fleetAdapters) scrape(st control.Status) metrics.DataPath {
 	if counted, ok := a.path.Counted(); ok {
 		dp.Flows = a.flowTables(counted)
 	}
+	dp.ByService = a.byService()
 	for reason, n := range a.exchange.Stats().Rejected {
 		dp.HellosRejected[string(reason)] = n
 	}
@@ -47,6 +49,41 @@ func (a *fleetAdapters) scrape(st control.Status) metrics.DataPath {
 		dp.Peers = append(dp.Peers, peer)
 	}
 	return dp
+}
+
+// byService is what has become of the packets to each service.
+func (a *fleetAdapters) byService() []metrics.Service {
+	traffic, err := a.path.Traffic()
+	if err != nil {
+		a.log.Debug("traffic is not counted", "error", err)
+		return nil
+	}
+	services := make(map[int]*metrics.Service)
+	var out []metrics.Service
+	for _, s := range a.path.Steering().Services {
+		out = append(out, metrics.Service{VIP: netip.AddrPortFrom(s.VIP, s.Port), Proto: protoName(s.Proto), Flows: -1})
+	}
+	for i, s := range a.path.Steering().Services {
+		services[int(s.ID)] = &out[i]
+	}
+	rest := metrics.Service{Flows: -1} // of services that have gone, or have no number of their own
+	for _, t := range traffic {
+		service := services[t.Service]
+		if service == nil {
+			service = &rest
+		}
+		target, _ := a.path.PlaceOf(t.Place)
+		if t.Class == loader.TrafficNobody {
+			target = netip.Addr{}
+		}
+		service.Traffic = append(service.Traffic, metrics.Traffic{
+			Target: target, Verdict: t.Class.String(), Packets: t.Packets, Bytes: t.Bytes,
+		})
+	}
+	if len(rest.Traffic) > 0 {
+		out = append(out, rest)
+	}
+	return out
 }
 
 // flowTables are the flow tables, each with its share of the flows.

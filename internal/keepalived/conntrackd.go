@@ -171,7 +171,7 @@ func (t *translator) conntrackdGeneral(block *node) {
 		case "Lockfile", "LockFile", "UNIX", "Systemd":
 			reason = "hafast has one socket, control.socket, for all its commands; left out"
 		case "Filter":
-			reason = "hafast does not filter flows by address, protocol or state; left out"
+			reason = "write what is wanted of it as sync.filter; left out"
 		default:
 			known = false
 		}

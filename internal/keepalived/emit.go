@@ -75,7 +75,7 @@ func emit(d *document) []byte {
 	}
 	if d.sync != nil {
 		top.section("sync", d.sync.yaml())
-		top[len(top)-1].above = append(notes{{text: "This version of hafast reads this section and does not act on it yet."}}, d.sync.notes...)
+		top[len(top)-1].above = d.sync.notes
 	}
 	w.mapping(0, top)
 	if d.keepalived && d.haproxy == nil {

@@ -67,10 +67,7 @@ func newLabelSets() labelSets {
 	for _, reason := range vrrp.Rejects() {
 		l.reasons = append(l.reasons, string(reason))
 	}
-	for _, cause := range []vrrp.Cause{
-		vrrp.CauseStartup, vrrp.CauseOwner, vrrp.CauseTimeout, vrrp.CausePriorityZero, vrrp.CausePreempted,
-		vrrp.CauseHigher, vrrp.CauseResigned, vrrp.CauseSyncGroup, vrrp.CauseFault, vrrp.CauseRecovered, vrrp.CauseShutdown,
-	} {
+	for _, cause := range vrrp.Causes() {
 		l.causes = append(l.causes, string(cause))
 	}
 	l.phases = set{PhaseDecide, PhaseState, PhaseGate, PhaseAddress, PhaseRoutes, PhaseAnnounce, PhaseTotal}

@@ -21,8 +21,8 @@ var (
 	errClosed = errors.New("the data path is closed")
 )
 
-// LayoutError names the pin that cannot be taken over. Nothing has been changed: the
-// predecessor's program goes on serving.
+// LayoutError names the pin that cannot be taken over. Open has changed nothing: the
+// predecessor's program serves until the caller takes it down.
 type LayoutError struct {
 	Dir      string // the pin directory
 	Path     string // the pin
@@ -32,9 +32,8 @@ type LayoutError struct {
 }
 
 func (e *LayoutError) Error() string {
-	return fmt.Sprintf("%s has %s, but this version of hafast needs %s: "+
-		"stop the version that made it for good, which cleans up, or remove %s; both lose %d flows",
-		e.Path, e.Found, e.Expected, e.Dir, e.Flows)
+	return fmt.Sprintf("%s has %s, but this version of hafast needs %s: %d flows are lost when it is replaced",
+		e.Path, e.Found, e.Expected, e.Flows)
 }
 
 // Is makes errors.Is(err, ErrLayout) true.

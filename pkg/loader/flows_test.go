@@ -100,7 +100,7 @@ func TestFlowsInManyBatches(t *testing.T) {
 	}
 }
 
-func TestSweepIdle(t *testing.T) {
+func TestIdleFlowsGo(t *testing.T) {
 	lab(t)
 	d := open(t, "")
 	idle := func(f Flow, d time.Duration) Flow { f.Idle = d; return f }
@@ -111,7 +111,7 @@ func TestSweepIdle(t *testing.T) {
 		idle(tcp, 2*time.Hour), idle(next(tcp), 30*time.Minute),
 		idle(closing, 30*time.Minute), idle(next(closing), 0),
 		idle(udp, 10*time.Minute), idle(next(udp), 0))
-	n, err := d.SweepIdle(time.Hour, 10*time.Minute, 5*time.Minute)
+	n, err := d.DeleteFlows(IdleLimits{Established: time.Hour, Closing: 10 * time.Minute, UDP: 5 * time.Minute}.Exceeded)
 	if n != 3 || err != nil {
 		t.Errorf("swept %d, %v", n, err)
 	}

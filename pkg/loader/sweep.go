@@ -102,9 +102,3 @@ func (l IdleLimits) Exceeded(f Flow) bool {
 	}
 	return f.Idle > limit
 }
-
-// SweepIdle deletes flows that have been idle for longer than their kind may be, and
-// returns how many.
-func (d *DataPath) SweepIdle(established, closing, udp time.Duration) (int, error) {
-	return d.DeleteFlows(IdleLimits{Established: established, Closing: closing, UDP: udp}.Exceeded)
-}

@@ -52,6 +52,14 @@ const (
 	CauseShutdown     Cause = "shutdown"
 )
 
+// Causes lists all of them, for those who keep a counter for each.
+func Causes() []Cause {
+	return []Cause{
+		CauseStartup, CauseOwner, CauseTimeout, CauseLiveness, CauseLapsed, CauseResumed, CausePriorityZero, CausePreempted,
+		CauseHigher, CauseResigned, CauseSyncGroup, CauseFault, CauseRecovered, CauseShutdown,
+	}
+}
+
 // Event is what can happen to a virtual router.
 type Event interface{ event() }
 

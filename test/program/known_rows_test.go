@@ -69,7 +69,7 @@ func knownFlowRows() (rows []row) {
 			},
 			frame: ack, want: rig.TX, reason: loader.TXFlow, out: toPeer,
 			after: func(t *testing.T, w *rig.World) {
-				n, err := w.SweepIdle(1e11, 1e11, 1e11)
+				n, err := w.DeleteFlows(loader.IdleLimits{Established: 1e11, Closing: 1e11, UDP: 1e11}.Exceeded)
 				check(t, err)
 				if n != 0 {
 					t.Error("the flow is still idle")

@@ -61,7 +61,8 @@ func lives(t *testing.T, w *rig.World) {
 				{what: "the next one", frame: udp},
 			},
 			"a replica": {
-				{what: "ACK", given: replicated(tcpFlow(f, rig.PortPeer, rig.Far)), frame: tcp(frames.ACK)},
+				{what: "SYN", given: replicated(tcpFlow(f, rig.PortPeer, rig.Far)), frame: tcp(frames.SYN)},
+				{what: "ACK", frame: tcp(frames.ACK)},
 				{what: "FIN", frame: tcp(frames.FIN | frames.ACK), told: closed},
 				{what: "told again, and SYN", given: replicated(tcpFlow(f, rig.PortPeer, rig.Down)), frame: tcp(frames.SYN), told: moved},
 			},

@@ -1,6 +1,8 @@
 package program_test
 
 import (
+	"testing"
+
 	"hafast/pkg/loader"
 	"hafast/test/program/frames"
 	"hafast/test/program/rig"
@@ -53,6 +55,21 @@ func synRows() (rows []row) {
 		add(row{
 			name: "on an open flow of a dead target", given: known(open(port, rig.Down)),
 			frame: syn(port), want: rig.Redirect, reason: loader.TXNew, out: toFar, flows: []loader.Flow{open(port, rig.Far)},
+		})
+		add(row{
+			name: "on an old flow of a dead target, which is young again", given: func(t *testing.T, w *rig.World) {
+				old := open(port, rig.Down)
+				old.Idle = 1e12
+				check(t, w.PutFlows([]loader.Flow{old}))
+			},
+			frame: syn(port), want: rig.Redirect, reason: loader.TXNew, out: toFar, flows: []loader.Flow{open(port, rig.Far)},
+			after: func(t *testing.T, w *rig.World) {
+				n, err := w.DeleteFlows(loader.IdleLimits{Established: 1e11, Closing: 1e11, UDP: 1e11}.Exceeded)
+				check(t, err)
+				if n != 0 {
+					t.Error("the flow is still idle")
+				}
+			},
 		})
 		add(row{
 			name: "on a closing flow of another", given: known(closing(open(port, rig.Peer))),

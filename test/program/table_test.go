@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"hafast/pkg/loader"
 	"hafast/test/program/frames"
 	"hafast/test/program/rig"
@@ -73,12 +75,11 @@ func TestProgram(t *testing.T) {
 // taken over its pinned maps.
 func TestReplacedProgram(t *testing.T) {
 	opts := small()
-	opts.PinDir = filepath.Join("/sys/fs/bpf", fmt.Sprintf("hafast-program-%d", os.Getpid()))
-	t.Cleanup(func() {
-		if err := loader.RemovePinned(opts.PinDir); err != nil {
-			t.Error(err)
-		}
-	})
+	// A BPF filesystem of its own: the machine may have none, and is to have none after.
+	mount := t.TempDir()
+	check(t, unix.Mount("bpf", mount, "bpf", 0, ""))
+	t.Cleanup(func() { check(t, unix.Unmount(mount, unix.MNT_DETACH)) })
+	opts.PinDir = filepath.Join(mount, "hafast")
 	w := newWorld(t, opts)
 	t.Run("first", func(t *testing.T) { runTable(t, w, table()) })
 
