@@ -35,11 +35,20 @@ type flowTable struct {
 	begun    map[netip.Addr]uint32
 	replicas []loader.Replica
 	told     []int // places of replicas among the changes
-	failed   throttled
+	// strangers are targets of flows that were told before this host knew them, as when
+	// it has just started. What was told of them is asked for again.
+	strangers map[record.Address]struct{}
+	failed    throttled
 }
 
+// maxStrangers bounds them: more hosts than that share no flows.
+const maxStrangers = loader.MaxTargets
+
 func newFlowTable(path FlowPath, log *slog.Logger) *flowTable {
-	return &flowTable{path: path, log: log, events: make([]loader.FlowEvent, 1024), begun: map[netip.Addr]uint32{}}
+	return &flowTable{
+		path: path, log: log, events: make([]loader.FlowEvent, 1024), begun: map[netip.Addr]uint32{},
+		strangers: map[record.Address]struct{}{},
+	}
 }
 
 // maxEvents bounds how many events are taken in at once.
@@ -47,6 +56,13 @@ const maxEvents = 16384
 
 // gather takes in what has become of flows. It reports whether there was anything.
 func (t *flowTable) gather(engine *conntrack.Engine) (found bool) {
+	for target := range t.strangers {
+		if _, known := t.path.Place(target.Netip()); known {
+			clear(t.strangers)
+			engine.Resync(time.Now())
+			break
+		}
+	}
 	for taken := 0; taken < maxEvents; {
 		n, lost, err := t.path.FlowEvents(t.events)
 		now := time.Now()
@@ -108,6 +124,9 @@ func (t *flowTable) Apply(_ netip.Addr, changes []conntrack.Change[record.Flow])
 		flow, ok := t.flow(&c.Record)
 		if !ok && c.Op != wire.Delete {
 			c.Outcome = conntrack.Failed
+			if len(t.strangers) < maxStrangers {
+				t.strangers[c.Record.Target] = struct{}{}
+			}
 			continue
 		}
 		t.replicas = append(t.replicas, loader.Replica{Flow: flow, Gone: c.Op == wire.Delete, Own: c.Own})
