@@ -51,7 +51,9 @@ type fleet struct {
 	watch func(surroundings)
 	// count has haproxy's connections counted from time to time, or ends that.
 	count func(bool)
-	peers []*peer
+	// watchDeparted replaces whose hosts are watched though their daemons are gone.
+	watchDeparted func([]netip.Addr)
+	peers         []*peer
 	// services are what haproxy listens on here; found tells that somebody has looked.
 	services []steering.Service
 	found    bool
@@ -86,6 +88,10 @@ type peer struct {
 	// live is what S-BFD says of it, since when.
 	live      liveness.State
 	liveSince time.Time
+	// former: a predecessor of this daemon sent it flows.
+	former bool
+	// gone: since it has departed, its host has ceased to answer at all.
+	gone bool
 	// state is what its haproxy is good for.
 	state steering.State
 }
@@ -104,13 +110,21 @@ func (p *peer) heard() bool { return !p.said.Heard.IsZero() }
 // leaving tells whether the peer has said goodbye: its silence means nothing.
 func (p *peer) leaving() bool { return p.heard() && p.said.Hello.State == peering.Stopping }
 
+// departed tells whether the peer's daemon is not there to tell of its host, which may
+// still have flows.
+func (p *peer) departed() bool { return p.leaving() || p.former && !p.heard() }
+
 // fit is what the peer's haproxy is good for. Flows that a host has stay there for as
 // long as the host may be alive: a daemon that is gone does them no harm.
 func (p *peer) fit() steering.State {
 	hello := p.said.Hello.State
 	switch {
+	case !p.heard() && p.former && !p.gone && p.live != liveness.Down:
+		return steering.Drain // it may have been stopped before this daemon was started
 	case !p.heard():
 		return steering.Down // where it is and what it serves is not known
+	case hello == peering.Stopping && p.gone:
+		return steering.Down
 	case hello == peering.Stopping:
 		return steering.Drain
 	case p.live == liveness.Down, hello == peering.Down:
@@ -151,6 +165,37 @@ func (f *fleet) setPeers(addrs []netip.Addr) {
 		}
 		f.peers = append(f.peers, &peer{addr: a, said: peering.Peer{Addr: a, Silent: true}})
 	}
+	f.watchDeparted(f.departed())
+}
+
+// inherit takes over which peers a predecessor sent flows to. Those that have not been
+// heard of by the time that the others are go on with them.
+func (f *fleet) inherit(targets []loader.Target) {
+	for _, t := range targets {
+		p := f.peer(t.Addr)
+		if p == nil || t.Flags&loader.TargetOld == 0 {
+			continue
+		}
+		p.former, p.said.Hello.MAC = true, t.MAC
+		p.state = p.fit()
+	}
+	f.watchDeparted(f.departed())
+}
+
+// departed are the addresses of the peers that have.
+func (f *fleet) departed() []netip.Addr {
+	var out []netip.Addr
+	for _, p := range f.peers {
+		if p.departed() {
+			out = append(out, p.addr)
+		}
+	}
+	return out
+}
+
+// gone tells whether a host that has departed answers by none of its addresses.
+func (f *fleet) gone(p *peer) bool {
+	return !slices.ContainsFunc(f.peers, func(q *peer) bool { return same(p, q) && q.departed() && !q.gone })
 }
 
 func (f *fleet) peer(addr netip.Addr) *peer {

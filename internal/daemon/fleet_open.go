@@ -41,6 +41,7 @@ type fleetAdapters struct {
 	exchange *peering.Exchange
 	sockets  *sockets.Reader
 	watcher  *sockets.Watcher
+	departed *liveness.Departed
 	conn     *link.Conn
 	log      *slog.Logger
 
@@ -94,6 +95,9 @@ func openFleet(ctx context.Context, l *loop, keys [][]byte, log *slog.Logger) (_
 	}); err != nil {
 		return a, fmt.Errorf("probe the peers: %w", err)
 	}
+	a.departed = liveness.NewDeparted(a.askNeighbour, a.frames, func(addr netip.Addr, gone bool) {
+		l.post(ctx, asked{func(now time.Time) { l.departedGone(now, addr, gone) }})
+	})
 	a.path.SetProbe(a.prober.Port(), l.cfg.Liveness.Interval, reflectLimit)
 	return a, nil
 }
@@ -130,6 +134,19 @@ func (a *fleetAdapters) frames() (n uint64, err error) {
 	return n, nil
 }
 
+// askNeighbour has a host verified that frames are sent to.
+func (a *fleetAdapters) askNeighbour(addr netip.Addr) liveness.Answer {
+	answer := liveness.NoAnswerDue
+	index, onLink, err := a.conn.OnLink(addr)
+	if err == nil && onLink {
+		answer, err = liveness.AskNeighbour(index, addr)
+	}
+	if err != nil {
+		a.log.Debug("a departed peer's host is not watched", "peer", addr, "error", err)
+	}
+	return answer
+}
+
 // fleet is the loop's side of the adapters.
 func (a *fleetAdapters) fleet(peers []netip.Addr) *fleet {
 	f := &fleet{
@@ -149,8 +166,10 @@ func (a *fleetAdapters) fleet(peers []netip.Addr) *fleet {
 			a.counting = on
 			a.mu.Unlock()
 		},
+		watchDeparted: a.departed.Set,
 	}
 	f.setPeers(peers)
+	f.inherit(a.path.Targets())
 	return f
 }
 
@@ -192,6 +211,7 @@ func (a *fleetAdapters) run(ctx context.Context, g *errgroup.Group, l *loop) {
 	g.Go(func() error { return a.path.Run(ctx) })
 	g.Go(func() error { return a.path.Sweep(ctx) })
 	g.Go(func() error { return a.prober.Run(ctx) })
+	g.Go(func() error { return a.departed.Run(ctx) })
 	g.Go(func() error {
 		return a.exchange.Run(ctx, func(p peering.Peer) { l.post(ctx, peerSpoke{p}) })
 	})

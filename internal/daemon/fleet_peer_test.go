@@ -28,44 +28,47 @@ func TestWhatAPeerIsGoodFor(t *testing.T) {
 		silent  bool
 		fit     steering.State
 		present bool // may take over
+		gone    bool // its host ceased to answer after it had said goodbye
 	}{
 		// Nothing is known of where it is and what it serves.
-		{unheard, liveness.Unknown, true, steering.Down, false},
-		{unheard, liveness.None, true, steering.Down, false},
-		{unheard, liveness.Down, true, steering.Down, false},
-		{unheard, liveness.AdminDown, true, steering.Down, false},
-		{unheard, liveness.Up, true, steering.Down, true},
+		{unheard, liveness.Unknown, true, steering.Down, false, false},
+		{unheard, liveness.None, true, steering.Down, false, false},
+		{unheard, liveness.Down, true, steering.Down, false, false},
+		{unheard, liveness.AdminDown, true, steering.Down, false, false},
+		{unheard, liveness.Up, true, steering.Down, true, false},
 
-		{peering.Up, liveness.Up, false, steering.Up, true},
-		{peering.Up, liveness.Up, true, steering.Up, true}, // hellos are lost, probes are answered
-		{peering.Up, liveness.Unknown, false, steering.Up, true},
-		{peering.Up, liveness.None, false, steering.Up, true},
-		{peering.Up, liveness.Unknown, true, steering.Down, false},
-		{peering.Up, liveness.None, true, steering.Down, false},
-		{peering.Up, liveness.Down, false, steering.Down, false},
-		{peering.Up, liveness.Down, true, steering.Down, false},
-		{peering.Up, liveness.AdminDown, false, steering.Drain, false},
-		{peering.Up, liveness.AdminDown, true, steering.Drain, false}, // its daemon is dead, its data path is not
+		{peering.Up, liveness.Up, false, steering.Up, true, false},
+		{peering.Up, liveness.Up, true, steering.Up, true, false}, // hellos are lost, probes are answered
+		{peering.Up, liveness.Unknown, false, steering.Up, true, false},
+		{peering.Up, liveness.None, false, steering.Up, true, false},
+		{peering.Up, liveness.Unknown, true, steering.Down, false, false},
+		{peering.Up, liveness.None, true, steering.Down, false, false},
+		{peering.Up, liveness.Down, false, steering.Down, false, false},
+		{peering.Up, liveness.Down, true, steering.Down, false, false},
+		{peering.Up, liveness.AdminDown, false, steering.Drain, false, false},
+		{peering.Up, liveness.AdminDown, true, steering.Drain, false, false}, // its daemon is dead, its data path is not
 
-		{peering.Drain, liveness.Up, false, steering.Drain, true}, // the probe's answer is the newer word
-		{peering.Drain, liveness.AdminDown, false, steering.Drain, false},
-		{peering.Drain, liveness.None, false, steering.Drain, true},
-		{peering.Drain, liveness.None, true, steering.Drain, false},
-		{peering.Drain, liveness.Down, false, steering.Down, false},
+		{peering.Drain, liveness.Up, false, steering.Drain, true, false}, // the probe's answer is the newer word
+		{peering.Drain, liveness.AdminDown, false, steering.Drain, false, false},
+		{peering.Drain, liveness.None, false, steering.Drain, true, false},
+		{peering.Drain, liveness.None, true, steering.Drain, false, false},
+		{peering.Drain, liveness.Down, false, steering.Down, false, false},
 
-		{peering.Down, liveness.Up, false, steering.Down, true}, // without haproxy, but there
-		{peering.Down, liveness.AdminDown, false, steering.Down, false},
-		{peering.Down, liveness.Down, true, steering.Down, false},
+		{peering.Down, liveness.Up, false, steering.Down, true, false}, // without haproxy, but there
+		{peering.Down, liveness.AdminDown, false, steering.Down, false, false},
+		{peering.Down, liveness.Down, true, steering.Down, false, false},
 
 		// It has said goodbye: its flows go on, and it takes over from nobody.
-		{peering.Stopping, liveness.None, false, steering.Drain, false},
-		{peering.Stopping, liveness.None, true, steering.Drain, false},
-		{peering.Stopping, liveness.AdminDown, false, steering.Drain, false},
-		{peering.Stopping, liveness.Down, true, steering.Drain, false},
-		{peering.Stopping, liveness.Up, false, steering.Drain, false},
+		{peering.Stopping, liveness.None, false, steering.Drain, false, false},
+		{peering.Stopping, liveness.None, true, steering.Drain, false, false},
+		{peering.Stopping, liveness.AdminDown, false, steering.Drain, false, false},
+		{peering.Stopping, liveness.Down, true, steering.Drain, false, false},
+		{peering.Stopping, liveness.Up, false, steering.Drain, false, false},
+		{peering.Stopping, liveness.None, true, steering.Down, false, true},
 	}
 	for _, test := range tests {
 		p := heardOf(test.says, test.live, test.silent)
+		p.gone = test.gone
 		if got := p.fit(); got != test.fit {
 			t.Errorf("says %s, live %s, silent %t: good for %s, want %s", test.says, test.live, test.silent, got, test.fit)
 		}
@@ -114,7 +117,7 @@ func TestSetPeers(t *testing.T) {
 	for n := range byte(20) {
 		list = append(list, netip.AddrFrom4([4]byte{10, 0, 0, n + 1}))
 	}
-	var f fleet
+	f := fleet{watchDeparted: func([]netip.Addr) {}}
 	f.setPeers(list[:3])
 	f.peer(list[1]).live = liveness.Up
 	f.setPeers([]netip.Addr{list[3], list[1]})

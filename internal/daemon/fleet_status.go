@@ -35,7 +35,7 @@ func (l *loop) fleetStatus(st *control.Status) {
 			Node: hello.Node, Address: p.addr.String(), State: p.state.String(),
 			Reason: p.reason(), Services: len(hello.Services),
 		}
-		if p.state == steering.Drain {
+		if p.state == steering.Drain && p.heard() {
 			left := int(hello.Left)
 			t.Connections = &left
 		}
@@ -57,7 +57,7 @@ func (p *peer) reason() string {
 		return ""
 	case !p.heard():
 		return "nothing heard of it yet"
-	case p.live == liveness.Down:
+	case p.live == liveness.Down, p.gone:
 		return "does not answer"
 	case p.said.Hello.Reason != "":
 		return p.said.Hello.Reason

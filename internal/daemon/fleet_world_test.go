@@ -109,9 +109,10 @@ func (w *fleetWorld) join(h *testHost) *fleetHost {
 	}
 	h.loop.fleet = &fleet{
 		path: m.path, prober: m.prober, exchange: m.exchange, connections: -1,
-		frames: func() (uint64, error) { return m.path.frames, nil },
-		watch:  func(at surroundings) { m.path.watched = at },
-		count:  func(on bool) { m.path.counting = on },
+		frames:        func() (uint64, error) { return m.path.frames, nil },
+		watch:         func(at surroundings) { m.path.watched = at },
+		count:         func(on bool) { m.path.counting = on },
+		watchDeparted: func(hosts []netip.Addr) { m.path.departed = hosts },
 	}
 	h.loop.fleet.setPeers(h.cfg.Peers)
 	w.fleet = append(w.fleet, m)
@@ -199,6 +200,7 @@ type fakePath struct {
 	frames    uint64
 	watched   surroundings
 	counting  bool
+	departed  []netip.Addr
 }
 
 func (p *fakePath) Renew(by time.Duration) (lapsed time.Duration) {

@@ -168,6 +168,10 @@ func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
 	before := *p
 	l.lifeIs(p, vrrp.LifeUnknown) // by the addresses it had
 	p.said = said
+	if p.departed() != before.departed() {
+		p.gone = false
+		l.fleet.watchDeparted(l.fleet.departed())
+	}
 	session := l.fleet.session(p)
 	switch {
 	case p.leaving() && !before.leaving():
@@ -182,6 +186,23 @@ func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
 	if text := tellHello(l.nameOf(p), before.said, said); text != "" {
 		l.record(now, control.Event{Kind: "peer", Cause: text})
 	}
+}
+
+// departedGone takes note that the host of a peer that has departed does not answer any
+// more, or that it does again. Its connections went on; now they are dead.
+func (l *loop) departedGone(now time.Time, addr netip.Addr, gone bool) {
+	p := l.fleet.peer(addr)
+	if p == nil || !p.departed() {
+		return // it is back, or nobody's peer
+	}
+	p.gone = gone
+	l.assess(p)
+	l.arrange()
+	cause := ": its daemon was gone, and now the host has ceased to answer: its flows are given up"
+	if !gone {
+		cause = ": the host answers again, without its daemon: its flows go there"
+	}
+	l.record(now, control.Event{Kind: "peer", Cause: l.nameOf(p) + cause})
 }
 
 // tellHello puts into words what is new of a peer; empty if nothing is worth it.
@@ -213,6 +234,7 @@ func (l *loop) assess(p *peer) {
 		if l.fleet.answersElsewhere(q) {
 			host.live = liveness.Up // by one address is by all
 		}
+		host.gone = l.fleet.gone(q)
 		if state := host.fit(); state != q.state {
 			q.state = state
 			l.fleet.path.Flip(q.addr, state)

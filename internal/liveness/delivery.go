@@ -44,17 +44,21 @@ func (d *delivery) handle(n notice) {
 	}
 }
 
-// catchUp takes each session's state as it is, for some notices were lost. There
-// is no evidence for those, and frames count from now on at the earliest.
+// catchUp takes each session's state as it is, for some notices were lost. When doubt
+// began may be among those: frames count from now on at the earliest, and a Down that
+// has no other evidence waits for its second look.
 func (d *delivery) catchUp() {
 	d.frames = d.p.frames()
 	for _, m := range d.p.plan.Load().members {
-		to := State(m.current.Load())
+		to, run, evidence := unpack(m.current.Load())
 		if to == m.reported {
 			continue
 		}
+		if to == Down {
+			d.trusted = Trust(evidence)
+		}
 		from := m.reported
 		m.reported = to
-		d.p.report(Event{Peer: m.peer, From: from, To: to, At: time.Now()})
+		d.p.report(Event{Peer: m.peer, From: from, To: to, At: time.Now(), Run: run, Evidence: evidence})
 	}
 }

@@ -34,11 +34,23 @@
 //     the prober was paused, and what the peer answered may still lie in the
 //     network card. An answer that is there counts. If there is none, nothing is
 //     judged and nothing is sent: the probe gets a full further interval.
+//   - Whenever the prober was late, at either end, what it has held against the peer so
+//     far is dropped: as many probes as the multiplier says are sent and judged on time
+//     before anybody is accused. What delays this thread is often a processor that was
+//     taken from the whole host, and the replies to the probes before may have been
+//     waiting for that one already.
 //   - A probe that could not be sent (no route, no buffer, interface down) says
 //     nothing about the peer. It neither counts nor ends a run of misses.
 //
 // So a host that cannot keep its own time accuses nobody, however long that lasts;
 // the adverts of VRRP are there for that.
+//
+// # Who has said goodbye
+//
+// A host whose daemon was stopped answers no S-BFD any more, but its haproxy may still
+// have connections. Departed watches it by what its kernel answers, ARP or neighbour
+// advertisements, and tells within some 3 s that it is gone. Nobody takes anything over
+// for that: it is for the connections, which are reset instead of left hanging.
 //
 // # The thread
 //

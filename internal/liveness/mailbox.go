@@ -27,6 +27,16 @@ const (
 	doubtOver // nobody has come back; member is the one that went last
 )
 
+// pack puts what is left of a change when its notice is lost into one word.
+func pack(n notice) uint64 {
+	return uint64(n.transition.To) | uint64(n.evidence.Witness)<<8 | uint64(n.evidence.Alive)<<16 | uint64(n.transition.Run)<<32
+}
+
+// unpack is the inverse. Of the number of misses 32 bits are kept.
+func unpack(w uint64) (to State, run int, e Evidence) {
+	return State(w), int(w >> 32), Evidence{Witness: Verdict(w >> 8), Alive: int(w >> 16 & 0xff)}
+}
+
 // mailboxSize is a power of two: four transitions for each of the peers.
 const mailboxSize = 4 * MaxPeers
 

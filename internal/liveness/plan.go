@@ -75,8 +75,8 @@ type member struct {
 
 	// expected is the daemon's word: false while the peer has said goodbye.
 	expected atomic.Bool
-	// current is the session's state, for whoever missed a notice.
-	current atomic.Uint32
+	// current is the session's last change, for whoever missed its notice.
+	current atomic.Uint64
 
 	// The thread's own.
 	session *Session

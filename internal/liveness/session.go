@@ -91,6 +91,7 @@ type Session struct {
 	heard uint32 // sequence number of the last reply; 0 before the first one
 	last  reply  // as the map had it, be it of any use or not
 	run   int    // probes judged unanswered since the last reply
+	held  int    // of these, those since the prober was late last: they count against the peer
 
 	stats Stats
 }
@@ -140,7 +141,7 @@ func (s *Session) Resume(now time.Duration) {
 	}
 	s.suspended = false
 	s.state, s.since = Unknown, now
-	s.started, s.run = false, 0
+	s.started, s.run, s.held = false, 0, 0
 	if !s.outstanding {
 		s.next = min(s.next, now)
 	}
@@ -199,7 +200,7 @@ func (s *Session) hear(r reply) (to State, fresh bool) {
 	if s.run > 0 && s.state.known() {
 		s.stats.Runs[min(s.run, RunLengths)-1]++
 	}
-	s.heard, s.run = r.seq, 0
+	s.heard, s.run, s.held = r.seq, 0, 0
 	return to, true
 }
 
@@ -207,20 +208,20 @@ func (s *Session) hear(r reply) (to State, fresh bool) {
 func (s *Session) judge(now time.Duration) {
 	if now > s.next+s.timing.Interval/2 {
 		s.stats.Paused++
-		s.next = s.afresh(now)
+		s.late(now)
 		return
 	}
 	s.outstanding = false
 	s.stats.Missed++
 	s.run++
+	s.held++
 	if s.state.known() {
 		s.stats.LongestRun = max(s.stats.LongestRun, uint32(s.run))
 	}
-	enough := s.run >= s.timing.Multiplier
 	switch {
-	case s.state.live() && enough:
+	case s.state.live() && s.held >= s.timing.Multiplier:
 		s.become(Down, now)
-	case s.state == Unknown && enough && now-s.start >= patience:
+	case s.state == Unknown && s.run >= s.timing.Multiplier && now-s.start >= patience:
 		s.become(None, now)
 	}
 	s.rest(now)
@@ -247,7 +248,7 @@ func (s *Session) Probe(now time.Duration) (seq uint32, ok bool) {
 	s.outstanding = true
 	s.probes[s.seq%window] = probe{seq: s.seq, at: now}
 	if now > s.next+s.timing.Interval/2 {
-		s.next = s.afresh(now)
+		s.late(now)
 	} else {
 		s.next += s.timing.Interval
 	}
@@ -269,8 +270,15 @@ func (s *Session) Sent(now time.Duration, ok bool) {
 		s.started, s.start = true, now
 	}
 	if s.next-now < s.timing.Interval/2 {
-		s.next = s.afresh(now)
+		s.late(now)
 	}
+}
+
+// late begins the case against the peer anew. What keeps the prober from its work may
+// keep this host from receiving too, and may have begun with that.
+func (s *Session) late(now time.Duration) {
+	s.held = 0
+	s.next = s.afresh(now)
 }
 
 // afresh is a full interval from now, and up to a quarter more: sessions that fall

@@ -221,6 +221,45 @@ func TestSession(t *testing.T) {
 			c.stats(func(s Stats) uint64 { return s.Missed }, 1)
 			c.stats(func(s Stats) uint64 { return s.Paused }, 1)
 		}},
+		{"what went unanswered before a pause counts no more", func(c *script) {
+			c.up()
+			c.silence(2)
+			c.wait(38 * ms)
+			c.is(Up)
+			for range normal.Multiplier - 1 {
+				c.now = c.s.Next()
+				c.tick()
+				c.is(Up)
+			}
+			c.now = c.s.Next()
+			c.tick()
+			c.is(Down)
+			want := []Transition{{From: Up, To: Down, At: c.now, Run: 5}}
+			if diff := cmp.Diff(want, c.log); diff != "" {
+				c.t.Errorf("transitions (-want +got):\n%s", diff)
+			}
+			c.stats(func(s Stats) uint64 { return s.Missed }, 5)
+			c.stats(func(s Stats) uint64 { return uint64(s.LongestRun) }, 5)
+		}},
+		{"nor does what did before a probe that left late", func(c *script) {
+			c.up()
+			c.silence(1)
+			c.now += 2 * ms
+			c.s.Observe(c.now, c.seq, uint8(c.state), c.at)
+			if _, ok := c.s.Probe(c.now); !ok {
+				c.t.Fatal("no probe")
+			}
+			c.now += 38 * ms // in the system call
+			c.s.Sent(c.now, true)
+			for range normal.Multiplier - 1 {
+				c.now = c.s.Next()
+				c.tick()
+				c.is(Up)
+			}
+			c.now = c.s.Next()
+			c.tick()
+			c.is(Down)
+		}},
 		{"a probe that leaves late gets a full interval", func(c *script) {
 			c.up()
 			c.answer(BFDUp)

@@ -113,12 +113,13 @@ func (t *thread) step(now time.Duration) time.Duration {
 	verdict, doubted, wake := t.lookAtMyself(r, now)
 	for _, m := range t.plan.members {
 		if m.moved {
-			m.current.Store(uint32(m.pending.To))
-			t.p.mail.put(notice{
+			n := notice{
 				kind: changed, member: m, transition: m.pending,
 				evidence: Evidence{Alive: r.alive(), Witness: verdict},
 				doubted:  doubted,
-			})
+			}
+			m.current.Store(pack(n))
+			t.p.mail.put(n)
 		}
 	}
 	if moved || wake {

@@ -60,6 +60,19 @@ func newStage(t testing.TB, timing Timing, peers int) *stage {
 	return s
 }
 
+// callWitness has somebody asked, who is silent until the test counts up slots.witness.
+func (s *stage) callWitness(t testing.TB) {
+	t.Helper()
+	lo := nstest.Link(t, "lo").Attrs()
+	err := s.p.SetWitness(Witness{
+		Address: netip.MustParseAddr("127.0.0.99"), Source: netip.MustParseAddr("127.0.0.1"),
+		Interface: lo.Index, MAC: make([]byte, 6),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // run lets the thread tick, always on time, for so long.
 func (s *stage) run(d time.Duration) {
 	for end := s.now + d; s.now < end; {
@@ -138,14 +151,7 @@ func TestSessionsShareABeat(t *testing.T) {
 // which change their state all the time, the witness, and a waiting Status.
 func TestStepAllocatesNothing(t *testing.T) {
 	s := newStage(t, normal, MaxPeers)
-	lo := nstest.Link(t, "lo").Attrs()
-	err := s.p.SetWitness(Witness{
-		Address: netip.MustParseAddr("127.0.0.99"), Source: netip.MustParseAddr("127.0.0.1"),
-		Interface: lo.Index, MAC: make([]byte, 6),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.callWitness(t)
 	s.run(100 * ms)
 	n := 0
 	allocs := testing.AllocsPerRun(2000, func() {
@@ -205,6 +211,43 @@ func TestFullMailbox(t *testing.T) {
 		if e.To != Down {
 			t.Errorf("%s ends as %s", addr, e.To)
 		}
+	}
+}
+
+// TestLostNoticesAccuseNobody: everybody goes quiet while nobody reads, so that the
+// notices of it are lost. What the witness has said is not: it was silent, and so a
+// Down is not to be trusted before the second look.
+func TestLostNoticesAccuseNobody(t *testing.T) {
+	s := newStage(t, normal, MaxPeers)
+	s.callWitness(t)
+	for _, state := range []BFDState{BFDUp, BFDAdminDown, BFDUp, BFDAdminDown, BFDUp} {
+		for i := range s.state {
+			s.state[i] = state
+		}
+		s.run(10 * ms)
+	}
+	for i := range s.dead {
+		s.dead[i] = true
+	}
+	s.run(20 * ms)
+	downs := 0
+	for _, e := range s.deliver() {
+		if e.To != Down {
+			continue
+		}
+		downs++
+		if Trust(e.Evidence) || e.Run < normal.Multiplier {
+			t.Errorf("%s is down after %d misses, with evidence %+v to be trusted", e.Peer.Addr, e.Run, e.Evidence)
+		}
+	}
+	if downs != MaxPeers {
+		t.Fatalf("%d are down, want %d", downs, MaxPeers)
+	}
+	s.slots.witness.Add(1)
+	s.run(10 * ms)
+	events := s.deliver()
+	if len(events) != 1 || events[0].From != Down || events[0].To != Down || !Trust(events[0].Evidence) {
+		t.Errorf("when the witness has answered: %+v", events)
 	}
 }
 

@@ -61,7 +61,7 @@ func Open(opts Options) (_ *DataPath, err error) {
 			return nil, err
 		}
 		if mounted {
-			d.note("mounted the BPF filesystem at %s", bpffsRoot)
+			d.note("mounted the BPF filesystem at %s", BPFFS)
 		}
 		if d.pins, err = openPins(opts.PinDir); err != nil {
 			return nil, err
@@ -216,7 +216,8 @@ func (d *DataPath) stage(in *inheritance, adopt map[string]*ebpf.Map) error {
 		defer abi.Close()
 		// Should the renaming be interrupted, nothing of the other version may be
 		// found beside the new one.
-		if err := removePins(d.pins.dir, slices.Collect(maps.Keys(in.maps))...); err != nil {
+		others, err := d.pins.objects()
+		if err := errors.Join(err, removePins(d.pins.dir, others...)); err != nil {
 			return err
 		}
 	}

@@ -113,7 +113,7 @@ func RemovePinned(dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if ok, err := onBPFFS(dir); err != nil || !ok {
+	if ok, err := OnBPFFS(dir); err != nil || !ok {
 		return err
 	}
 	p, err := openPins(dir)
@@ -126,7 +126,7 @@ func RemovePinned(dir string) error {
 
 // removeAll detaches and unpins everything and removes the directory.
 func (p *pins) removeAll() error {
-	spec, err := loadBpf()
+	objects, err := p.objects()
 	if err != nil {
 		return err
 	}
@@ -141,12 +141,9 @@ func (p *pins) removeAll() error {
 			return err
 		}
 	}
-	names := []string{dirLinks, pinProgram}
-	for name := range spec.Maps {
-		names = append(names, name)
-	}
 	// The version is the last: maps without one would be refused.
-	if err := errors.Join(p.discard(), removePins(p.dir, append(names, pinABI)...)); err != nil {
+	names := append([]string{dirLinks}, append(objects, pinABI)...)
+	if err := errors.Join(p.discard(), removePins(p.dir, names...)); err != nil {
 		return err
 	}
 	// A mount point stays where it is.
@@ -154,6 +151,43 @@ func (p *pins) removeAll() error {
 		return fmt.Errorf("remove the pin directory: %w", err)
 	}
 	return nil
+}
+
+// objects names the programs and maps that are pinned in the directory, those of other
+// versions too, without the map of the version. The directory is hafast's alone; but one
+// that a whole BPF filesystem is mounted at may be everybody's, and there only the names
+// of this version count.
+func (p *pins) objects() (names []string, err error) {
+	shared, err := isMountPoint(p.dir)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := loadBpf()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(p.dir)
+	if err != nil {
+		return nil, fmt.Errorf("list the pin directory: %w", err)
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		known := name == pinProgram || spec.Maps[name] != nil
+		// A pin is a regular file; what is in directories is not ours.
+		if name != pinABI && entry.Type().IsRegular() && (known || !shared) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// isMountPoint tells whether a filesystem is mounted at the directory.
+func isMountPoint(dir string) (bool, error) {
+	var at, above unix.Stat_t
+	if err := errors.Join(unix.Stat(dir, &at), unix.Stat(filepath.Dir(dir), &above)); err != nil {
+		return false, fmt.Errorf("look at the pin directory: %w", err)
+	}
+	return at.Dev != above.Dev, nil
 }
 
 func (p *pins) unpinLink(ifindex int) error {

@@ -28,9 +28,9 @@ func TestReload(t *testing.T) {
 	check(t, err)
 	defer tap.Close()
 
-	// reload puts the configuration on a and sees to it that adverts go on meanwhile
-	// and for a while afterwards. Slowest is the longest interval in use.
-	reload := func(t *testing.T, slowest time.Duration, conf body, outcome string) {
+	// try puts the configuration on a and finds out what of that was to be noticed, while
+	// adverts went on and for a while afterwards. Slowest is the longest interval in use.
+	try := func(t *testing.T, slowest time.Duration, conf body, outcome string) (faults []string) {
 		t.Helper()
 		start := time.Now().Round(0)
 		before := p.instance(t, p.b, "VI_1").Transitions
@@ -44,11 +44,35 @@ func TestReload(t *testing.T) {
 		for i, f := range all[1:] {
 			// A missed advert makes a gap of twice the interval.
 			if gap := f.Time.Sub(all[i].Time); gap > slowest*19/10 {
-				t.Errorf("no advert for %v", gap)
+				faults = append(faults, fmt.Sprintf("no advert for %v", gap))
 			}
 		}
 		if in := p.instance(t, p.b, "VI_1"); in.State != "backup" || in.Transitions != before {
-			t.Errorf("the peer stirred: it is %s, after %d transitions", in.State, in.Transitions-before)
+			faults = append(faults, fmt.Sprintf("the peer stirred: it is %s, after %d transitions", in.State, in.Transitions-before))
+		}
+		return faults
+	}
+	// reload is try without a fault. A host that was given no processor for longer than
+	// its lease loses the VIP, as it should, whatever it is at: then the test goes back
+	// and tries again. A reload that takes so long itself will do so every time.
+	reload := func(t *testing.T, slowest time.Duration, conf body, outcome string) {
+		t.Helper()
+		const tries = 5
+		former := p.sys.Config
+		for attempt := 1; ; attempt++ {
+			ofA, ofB := p.lastSeq(t, p.a), p.lastSeq(t, p.b)
+			faults := try(t, slowest, conf, outcome)
+			if len(faults) == 0 {
+				return
+			}
+			stood := append(p.events(t, p.a, "lapse", ofA), p.events(t, p.b, "lapse", ofB)...)
+			if len(stood) == 0 || attempt == tries {
+				t.Fatalf("attempt %d: %s", attempt, strings.Join(faults, "; "))
+			}
+			t.Logf("attempt %d: %s. But: %s", attempt, strings.Join(faults, "; "), stood[0].Cause)
+			p.sys.Config = former
+			p.hangup(t, p.a, "")
+			p.settled(t, p.a)
 		}
 	}
 	const ok = "configuration reloaded"
@@ -136,12 +160,12 @@ func TestReload(t *testing.T) {
 		fixed := func(h *lab.Host) string { return "nice: 0\n" + plain(h) }
 		reload(t, interval, fixed, "nice cannot change while hafast runs")
 		p.answeredBy(t, p.a, lab.VIP)
-		if n := reloads(t, p.a, "refused"); n != refused+2 {
-			t.Errorf("%d refused reloads counted, want 2 more than %d", n, refused)
+		if n := reloads(t, p.a, "refused"); n < refused+2 {
+			t.Errorf("%d refused reloads counted, want 2 more than %d, or more after another try", n, refused)
 		}
 		reload(t, interval, plain, ok)
-		if n := reloads(t, p.a, "ok"); n != good+1 {
-			t.Errorf("%d reloads counted, want 1 more than %d", n, good)
+		if n := reloads(t, p.a, "ok"); n < good+1 {
+			t.Errorf("%d reloads counted, want 1 more than %d, or more after another try", n, good)
 		}
 	})
 

@@ -1,6 +1,7 @@
 package program_test
 
 import (
+	"fmt"
 	"testing"
 
 	"hafast/pkg/loader"
@@ -25,6 +26,19 @@ func knownFlowRows() (rows []row) {
 		add(row{name: "of a dead target", given: known(flow(rig.Down)), frame: ack, want: rig.Pass, reason: loader.PassDeadTarget})
 		add(row{name: "here, and this host's haproxy has died", given: all(known(flow(rig.Self)), dies(rig.Self)), frame: ack, want: rig.Pass, reason: loader.PassLocalFlow})
 		add(row{name: "of a place that nobody has", given: known(flow(rig.Places + 3)), frame: ack, want: rig.Pass, reason: loader.PassDeadTarget})
+		// A daemon that is started again may number services anew. That is for its counters
+		// alone: whoever has a flow keeps it, whatever number the flow has.
+		for _, service := range []uint16{0, 0x0102, loader.NoService} {
+			numbered := func(place int) loader.Flow {
+				f := flow(place)
+				f.Service = service
+				return f
+			}
+			name := fmt.Sprintf("with the number %#x for its service", service)
+			add(row{name: "here, " + name, given: known(numbered(rig.Self)), frame: ack, want: rig.Pass, reason: loader.PassLocalFlow, flows: []loader.Flow{numbered(rig.Self)}})
+			add(row{name: "at the peer, " + name, given: known(numbered(rig.Peer)), frame: ack, want: rig.TX, reason: loader.TXFlow, out: toPeer, flows: []loader.Flow{numbered(rig.Peer)}})
+			add(row{name: "of a dead target, " + name, given: known(numbered(rig.Down)), frame: ack, want: rig.Pass, reason: loader.PassDeadTarget, flows: []loader.Flow{numbered(rig.Down)}})
+		}
 		add(row{name: "while the lease is stale", given: all(known(flow(rig.Peer)), stale), frame: ack, want: rig.TX, reason: loader.TXFlow, out: toPeer})
 		add(row{name: "while the gate is shut", given: all(known(flow(rig.Peer)), backup), frame: ack, want: rig.TX, reason: loader.TXFlow, out: toPeer})
 		add(row{name: "out of service", given: all(known(flow(rig.Peer)), outOfService), frame: ack, want: rig.TX, reason: loader.TXFlow, out: toPeer})
