@@ -71,7 +71,7 @@ func TestStatusRoundTrip(t *testing.T) {
 			Peers: []control.SyncPeer{{
 				Node: "hab", Address: "10.9.0.167", State: control.SyncInSync, Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 				Version: 1, ConfigSame: new(true), Lag: &control.SyncLag{P50MS: 1.2, P99MS: 3, MaxMS: 17.5}, Covered: true, Backlog: 1, UnderWay: 2, OldestMS: 2.5,
-				Resyncs: map[string]uint64{"start": 1}, LastResync: "start", DivergenceFound: 2, DivergenceMended: 1,
+				Resyncs: map[string]uint64{"start": 1}, LastResync: "start", DivergenceFound: 2,
 				Sent: 10, SentBytes: 1000, Received: 11, ReceivedBytes: 1100, Retransmitted: 1, Rejected: map[string]uint64{"auth": 1},
 			}},
 			Tables:   []control.SyncTable{{Name: control.SyncFlows, Entries: 512, Applied: 20, Kept: 1, Failed: 2, Swept: 3}},

@@ -22,6 +22,9 @@ const (
 	SyncConntrack = "conntrack" // the kernel's connection tracking
 )
 
+// SyncOnce is what mends that state is exchanged with a host by two of its addresses.
+const SyncOnce = "name each host once under sync.peers, by the first of its addresses in peers, of one family on all hosts"
+
 // Sync tells of the replication of flow state. Counts are since the daemon's start.
 type Sync struct {
 	// State is SyncState of Peers, or SyncOff.
@@ -56,6 +59,8 @@ type SyncPeer struct {
 	Node string `json:"node"`
 	// Address is the peer's on the sync link.
 	Address string `json:"address"`
+	// SameHostAs is the address of a peer before it that is the same host; see SyncOnce.
+	SameHostAs string `json:"same_host_as,omitempty"`
 	// State is SyncConnecting, SyncSyncing, SyncInSync or SyncIncompatible.
 	State string `json:"state"`
 	// Reason says why the peer is not in sync, empty when it is.
@@ -82,10 +87,9 @@ type SyncPeer struct {
 	// reason; LastResync is the last one's reason, empty before the first.
 	Resyncs    map[string]uint64 `json:"resyncs"`
 	LastResync string            `json:"last_resync,omitempty"`
-	// DivergenceFound are entries of this host that an audit found to be missing or
-	// different from the peer's, DivergenceMended those that were put right.
-	DivergenceFound  uint64 `json:"divergence_found"`
-	DivergenceMended uint64 `json:"divergence_mended"`
+	// DivergenceFound are entries of this host that an audit found to be missing,
+	// different from the peer's or gone there, and put right.
+	DivergenceFound uint64 `json:"divergence_found"`
 	// Sent are datagrams to the peer, Received those of the peer that were accepted;
 	// their bytes are without IP and UDP headers. Retransmitted are batches that were
 	// sent again.
@@ -122,6 +126,9 @@ type SyncTable struct {
 	// Swept are entries that were dropped because a peer, telling all it has, did not
 	// tell them.
 	Swept uint64 `json:"swept"`
+	// Events are those in which the kernel tells what becomes of entries, by what they
+	// were good for; of SyncConntrack alone.
+	Events map[string]uint64 `json:"events,omitempty"`
 }
 
 // SyncState is the state of replication with all peers together: SyncSyncing while any

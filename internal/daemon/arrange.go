@@ -30,7 +30,7 @@ func (l *loop) arrange() {
 	l.tellPeers(self)
 	if sessions := l.sessions(self); !slices.Equal(sessions, f.probed) {
 		if err := f.prober.Set(sessions); err != nil {
-			if held, ok := l.quiet.pass(time.Now(), "unprobed"); ok {
+			if held, ok := l.quiet.Pass(time.Now(), "unprobed"); ok {
 				l.log.Error("peers are not probed", "error", err, "unreported", held)
 			}
 		} else {
@@ -171,7 +171,7 @@ func (l *loop) tellPeers(self netip.Addr) {
 	f := l.fleet
 	hello := peering.Hello{
 		Software: l.version, Node: l.cfg.Node, Reason: l.why(), Left: uint32(max(f.connections, 0)),
-		Liveness: true, Addresses: l.ownAddresses(), Services: f.services,
+		Addresses: l.ownAddresses(), Services: f.services,
 	}
 	switch l.fit() {
 	case steering.Up:
@@ -188,16 +188,11 @@ func (l *loop) tellPeers(self netip.Addr) {
 	if len(home.MAC) == len(hello.MAC) {
 		hello.MAC = [6]byte(home.MAC)
 	}
-	for _, in := range l.instances {
-		machine := l.router.Machine(in.Name)
-		hello.Instances = append(hello.Instances, peering.Instance{
-			IPv6: in.ipv6(), VRID: in.VRID, Priority: machine.Priority(), State: machine.State(),
-		})
-	}
 	if err := f.exchange.SetSelf(hello); err != nil {
 		l.log.Warn("the peers are not told everything", "error", err)
 	}
 	to := l.neighbours()
+	l.noteDoubles(to)
 	if !slices.Equal(to, f.told) {
 		f.told = to
 		f.exchange.SetPeers(to)

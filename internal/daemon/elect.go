@@ -20,7 +20,7 @@ func (l *loop) receive(now time.Time, ev packetArrived) {
 	switch {
 	case errors.As(err, &reject):
 		l.metrics.AdvertRejected(ev.iface, string(reject))
-		if held, ok := l.quiet.pass(now, "rejected "+string(reject)+ev.iface); ok && reject != vrrp.RejectOwn {
+		if held, ok := l.quiet.Pass(now, "rejected "+string(reject)+ev.iface); ok && reject != vrrp.RejectOwn {
 			l.log.Warn("advertisement rejected", "reason", string(reject), "from", ev.packet.Src, "interface", ev.iface, "instance", name, "unreported", held)
 		}
 		if reject == vrrp.RejectPeerDown {
@@ -81,7 +81,7 @@ func (l *loop) send(now time.Time, in *instance, priority uint8) {
 		}
 		if err != nil {
 			l.metrics.AdvertSendFailed(in.Name)
-			if held, ok := l.quiet.pass(now, "unsent "+in.Name); ok {
+			if held, ok := l.quiet.Pass(now, "unsent "+in.Name); ok {
 				l.log.Warn("advertisement not sent", "instance", in.Name, "error", err, "unreported", held)
 			}
 			continue

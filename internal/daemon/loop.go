@@ -14,6 +14,7 @@ import (
 	"hafast/internal/metrics"
 	"hafast/internal/notify"
 	"hafast/internal/ownership"
+	"hafast/internal/throttle"
 	"hafast/pkg/vrrp"
 )
 
@@ -120,7 +121,7 @@ type loop struct {
 	exposed bool // the watch on rivals does not know yet what is ours
 
 	// quiet keeps the log and the journal readable under a flood.
-	quiet throttle
+	quiet throttle.Throttle
 	// later posts an event after a while.
 	later func(time.Duration, event)
 

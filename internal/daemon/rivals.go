@@ -77,7 +77,7 @@ func (l *loop) claimStands(now time.Time, c announce.Claim) {
 		return // gone, or resigning: whoever claims it is welcome
 	}
 	l.owner.Reannounce(in.Name)
-	if held, ok := l.quiet.pass(now, "rival "+in.Name); ok {
+	if held, ok := l.quiet.Pass(now, "rival "+in.Name); ok {
 		cause := fmt.Sprintf("%s claims %s by %s on %s", c.MAC, c.Addr, c.Kind, c.Interface)
 		if held > 0 {
 			cause += fmt.Sprintf(" (and %d more)", held)

@@ -150,7 +150,7 @@ func (h *host) newLoop(running context.Context, opts Options) (*loop, error) {
 		cfg: h.cfg, instances: instancesOf(h.cfg),
 		links: make(map[string]link.State), checks: make(map[string]check), groups: make(map[string]vrrp.State),
 		drained: h.remembers.read(), exposed: true,
-		events: make(chan event, eventQueue), quiet: throttle{every: 10 * time.Second},
+		events:  make(chan event, eventQueue),
 		started: time.Now(), version: opts.Version,
 		journal: control.NewJournal(control.DefaultJournalSize), metrics: h.metrics, log: h.log,
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"hafast/internal/control"
@@ -10,6 +11,7 @@ import (
 	"hafast/internal/metrics"
 	"hafast/internal/syncing"
 	"hafast/pkg/conntrack"
+	"hafast/pkg/conntrack/kernel"
 	"hafast/pkg/conntrack/wire"
 )
 
@@ -50,6 +52,7 @@ func (r *replica) status(nodes map[string]string) control.Sync {
 	for i := range st.Peers {
 		p := peerStatus(&st.Peers[i])
 		p.Since, p.Node = st.Sessions[i].Since, nodes[st.Sessions[i].Peer.String()]
+		p.SameHostAs = sameHost(st.Peers[:i], st.Peers[i].Boot)
 		out.Peers = append(out.Peers, p)
 	}
 	out.State = control.SyncState(out.Peers)
@@ -60,6 +63,16 @@ func (r *replica) status(nodes map[string]string) control.Sync {
 		out.ConntrackUnprotected = unprotected(&st, r.entries(&st, wire.Entries), func(p *conntrack.PeerStatus) int { return p.Entries.Waiting })
 	}
 	return out
+}
+
+// sameHost is the address of the first peer with a boot, which no two hosts share; empty
+// if there is none, or the boot is not known.
+func sameHost(peers []conntrack.PeerStatus, boot uint64) string {
+	at := slices.IndexFunc(peers, func(p conntrack.PeerStatus) bool { return p.Boot == boot })
+	if boot == 0 || at < 0 {
+		return ""
+	}
+	return peers[at].Addr.String()
 }
 
 // unprotected is how many records of a table would be lost if this host failed now: what
@@ -105,6 +118,9 @@ func (r *replica) tables(st *syncing.Status) []control.SyncTable {
 			t.Failed += taken.Failed
 			t.Swept += taken.Swept
 		}
+		if table == wire.Entries {
+			t.Events = entryEvents(st.EntryEvents)
+		}
 		out = append(out, t)
 	}
 	if st.Flows {
@@ -114,6 +130,13 @@ func (r *replica) tables(st *syncing.Status) []control.SyncTable {
 		add(control.SyncConntrack, wire.Entries, func(p *conntrack.PeerStatus) conntrack.Taken { return p.Entries.Taken })
 	}
 	return out
+}
+
+func entryEvents(f kernel.Figures) map[string]uint64 {
+	return map[string]uint64{
+		"told": f.Told, "gone": f.Gone, "ignored": f.Ignored, "incomplete": f.Incomplete,
+		"unsupported": f.Unsupported, "malformed": f.Malformed, "overrun": f.Overruns,
+	}
 }
 
 func peerStatus(p *conntrack.PeerStatus) control.SyncPeer {
@@ -177,7 +200,7 @@ func (r *replica) scrape() metrics.Sync {
 	for _, t := range st.Tables {
 		out.Tables = append(out.Tables, metrics.SyncTable{
 			Name: t.Name, Entries: t.Entries, Unprotected: unprotected[t.Name],
-			Applied: t.Applied, Kept: t.Kept, Failed: t.Failed, Swept: t.Swept,
+			Applied: t.Applied, Kept: t.Kept, Failed: t.Failed, Swept: t.Swept, Events: t.Events,
 		})
 	}
 	return out

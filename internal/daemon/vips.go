@@ -20,7 +20,7 @@ func (l *loop) vipReported(now time.Time, ev ownership.Event) {
 	case ownership.Released:
 		l.log.Debug("addresses released", "instance", ev.Name, "took", ev.Duration)
 	case ownership.Failed:
-		if held, ok := l.quiet.pass(now, "failed "+ev.Name); ok {
+		if held, ok := l.quiet.Pass(now, "failed "+ev.Name); ok {
 			l.record(now, control.Event{Kind: "failed", Instance: ev.Name, Cause: fmt.Sprintf("%s: %v; trying again (%d more unreported)", ev.Op, ev.Err, held)})
 		}
 	case ownership.Mended:

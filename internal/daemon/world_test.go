@@ -19,6 +19,7 @@ import (
 	"hafast/internal/metrics"
 	"hafast/internal/notify"
 	"hafast/internal/ownership"
+	"hafast/internal/throttle"
 	"hafast/pkg/vrrp"
 )
 
@@ -87,7 +88,7 @@ func (w *world) add(addr netip.Addr, text string) {
 	h.loop = &loop{
 		cfg: cfg, instances: instancesOf(cfg),
 		links: map[string]link.State{"eth0": up}, checks: make(map[string]check), groups: make(map[string]vrrp.State),
-		events: make(chan event, eventQueue), quiet: throttle{every: time.Second}, exposed: true,
+		events: make(chan event, eventQueue), quiet: throttle.Throttle{Every: time.Second}, exposed: true,
 		started: time.Now(), version: "test", journal: control.NewJournal(0), metrics: metrics.New("test"), log: log,
 	}
 	h.later = func(d time.Duration, ev event) { time.AfterFunc(d, func() { h.post(w.t.Context(), ev) }) }

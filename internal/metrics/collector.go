@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"hafast/internal/steering"
 )
 
 // dataPathCollector makes the series of a DataPath at the moment of a scrape. So
@@ -101,13 +103,13 @@ func (c *dataPathCollector) collectProgram(s series, dp DataPath) {
 
 func (c *dataPathCollector) collectTargets(s series, dp DataPath) {
 	s.gauge(c.services, float64(dp.Services))
-	for _, t := range distinct(dp.Targets, MaxPeers, func(t Target) string { return t.Address.String() }) {
+	for _, t := range distinct(dp.Targets, steering.MaxTargets, func(t Target) string { return t.Address.String() }) {
 		s.states(c.targetState, t.Address.String(), c.targets, t.State)
 	}
 }
 
 func (c *dataPathCollector) collectPeers(s series, peers []Peer) {
-	for _, p := range distinct(peers, MaxPeers, func(p Peer) string { return p.Address.String() }) {
+	for _, p := range distinct(peers, maxPeers, func(p Peer) string { return p.Address.String() }) {
 		name := p.Address.String()
 		s.states(c.peerState, name, c.peers, p.State)
 		s.counter(c.probes, p.Answered, name, "answered")

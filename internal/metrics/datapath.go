@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/netip"
 	"time"
+
+	"hafast/internal/steering"
 )
 
 // DataPath is what a scrape shows of the XDP program, the haproxies that flows
@@ -19,7 +21,7 @@ type DataPath struct {
 	// Services is how many are in force, ByService what is known of each.
 	Services  int
 	ByService []Service
-	// Targets and Peers are MaxPeers at most; more are not shown.
+	// Targets are steering.MaxTargets at most, Peers one fewer; more are not shown.
 	Targets []Target
 	Peers   []Peer
 	// HellosRejected are counts by reason, each reason of internal/peering among
@@ -73,9 +75,8 @@ type Histogram struct {
 }
 
 const (
-	// MaxPeers is how many peers and targets the data path has room for
-	// (bpf/abi.h: MAX_PEERS, MAX_TARGETS).
-	MaxPeers = 16
+	// maxPeers is what the data path has room for beside this host.
+	maxPeers = steering.MaxTargets - 1
 	// maxReasons bounds the reasons; beyond it they are counted as other.
 	maxReasons = 64
 	// maxKeys is how many keys of state sync are live at a time.

@@ -15,7 +15,7 @@ type Sync struct {
 	// the live keys, two at most; the first seals.
 	Sealed bool
 	Keys   []string
-	// Peers are MaxPeers-1 at most; more are not shown.
+	// Peers are steering.MaxTargets-1 at most; more are not shown.
 	Peers []SyncPeer
 	// Tables are flows and conntrack.
 	Tables []SyncTable
@@ -44,9 +44,8 @@ type SyncPeer struct {
 	Oldest            time.Duration
 	// Resyncs are counts by reason, each reason of pkg/conntrack among them.
 	Resyncs map[string]uint64
-	// DivergenceFound are entries that an audit found to differ, DivergenceMended those
-	// that were put right.
-	DivergenceFound, DivergenceMended uint64
+	// DivergenceFound are entries that an audit found to differ, and put right.
+	DivergenceFound uint64
 	// Sent and Received are datagrams, with their bytes; Retransmitted are batches.
 	Sent, SentBytes         uint64
 	Received, ReceivedBytes uint64
@@ -68,6 +67,8 @@ type SyncTable struct {
 	// host's entry was younger, and not taken for want of room, mostly. Swept are
 	// entries that were dropped because a peer has them no more.
 	Applied, Kept, Failed, Swept uint64
+	// Events are the kernel's, by what they were good for.
+	Events map[string]uint64
 }
 
 // WatchSync has read called at each scrape, under the terms of WatchDataPath.

@@ -14,9 +14,9 @@ type syncCollector struct {
 	all                      []*prometheus.Desc
 
 	state, sealed, key                                                *prometheus.Desc
-	entries, unprotected, records, swept                              *prometheus.Desc
+	entries, unprotected, records, swept, events                      *prometheus.Desc
 	session, version, configSame, covered, lag, oldest                *prometheus.Desc
-	backlog, underWay, resyncs, differed, mended                      *prometheus.Desc
+	backlog, underWay, resyncs, differed                              *prometheus.Desc
 	sent, sentBytes, received, receivedBytes, retransmitted, rejected *prometheus.Desc
 }
 
@@ -44,6 +44,9 @@ func newSyncCollector() *syncCollector {
 		"Records received from peers: applied, kept (this host's own was younger) or failed (the table was full, mostly).", "table", "result")
 	desc(&c.swept, "swept_total",
 		"Entries dropped because the peer that has told all of its table did not tell them.", "table")
+	desc(&c.events, "events_total",
+		"Events of the kernel's connection tracking, by result: news (told, gone), none (ignored), asked for again (incomplete), "+
+			"not replicated (unsupported, malformed), or lost so that all is told anew (overrun).", "table", "result")
 	desc(&c.session, "peer_state",
 		"1 for the state the session with the peer is in, 0 for the others.", "peer", "state")
 	desc(&c.version, "peer_version",
@@ -63,9 +66,7 @@ func newSyncCollector() *syncCollector {
 	desc(&c.resyncs, "resyncs_total",
 		"Times a table was told or asked for from its beginning, by reason.", "peer", "reason")
 	desc(&c.differed, "divergence_found_total",
-		"Entries that an audit found to be missing here or different from the peer's.", "peer")
-	desc(&c.mended, "divergence_mended_total",
-		"Entries that an audit put right.", "peer")
+		"Entries that an audit found to be missing here, different from the peer's or gone there, and put right.", "peer")
 	desc(&c.sent, "datagrams_sent_total",
 		"Datagrams sent to the peer.", "peer")
 	desc(&c.received, "datagrams_received_total",
@@ -109,7 +110,7 @@ func (c *syncCollector) Collect(out chan<- prometheus.Metric) {
 	for _, t := range distinct(now.Tables, len(c.tables), func(t SyncTable) string { return t.Name }) {
 		c.collectTable(s, t)
 	}
-	for _, p := range distinct(now.Peers, MaxPeers-1, func(p SyncPeer) string { return p.Address.String() }) {
+	for _, p := range distinct(now.Peers, maxPeers, func(p SyncPeer) string { return p.Address.String() }) {
 		c.collectPeer(s, p)
 	}
 	s.counts(c.rejected, now.Rejected, other)
@@ -125,6 +126,7 @@ func (c *syncCollector) collectTable(s series, t SyncTable) {
 	s.counter(c.records, t.Kept, t.Name, "kept")
 	s.counter(c.records, t.Failed, t.Name, "failed")
 	s.counter(c.swept, t.Swept, t.Name)
+	s.counts(c.events, t.Events, t.Name)
 }
 
 func (c *syncCollector) collectPeer(s series, p SyncPeer) {
@@ -145,7 +147,6 @@ func (c *syncCollector) collectPeer(s series, p SyncPeer) {
 	s.gauge(c.oldest, p.Oldest.Seconds(), name)
 	s.counts(c.resyncs, p.Resyncs, name)
 	s.counter(c.differed, p.DivergenceFound, name)
-	s.counter(c.mended, p.DivergenceMended, name)
 	s.counter(c.sent, p.Sent, name)
 	s.counter(c.sentBytes, p.SentBytes, name)
 	s.counter(c.received, p.Received, name)

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"hafast/internal/steering"
 )
 
 // Verdicts of the XDP program on a packet to a service, as pkg/loader names them.
@@ -84,7 +86,7 @@ func (d trafficDescs) collect(s series, services []Service) {
 		for _, t := range service.Traffic {
 			target := noTarget
 			if t.Target.IsValid() {
-				target = bounded(targets, MaxPeers, t.Target.String(), other)
+				target = bounded(targets, steering.MaxTargets, t.Target.String(), other)
 			}
 			at := lane{name, target, d.verdicts.bound(t.Verdict)}
 			sum := sums[at]

@@ -125,7 +125,9 @@ func (c *Channel) SetPeers(neighbours []peering.Neighbour) {
 			way = plain(n.Via)
 		}
 		c.peers[way], c.ways[plain(n.Addr)] = n, way
-		list = append(list, conntrack.Peer{Addr: way})
+		// Where there is no route yet, the usual one has to do.
+		mtu, _ := pathMTU(n)
+		list = append(list, conntrack.Peer{Addr: way, MTU: mtu})
 	}
 	c.engine.SetPeers(time.Now(), list)
 	c.step()

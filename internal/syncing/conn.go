@@ -312,10 +312,10 @@ func hops(control []byte) int {
 	return 0
 }
 
-// transient reports errors that say something about the network, not about the
-// socket.
+// transient reports errors that say something about the network or the moment, not about
+// the socket.
 func transient(err error) bool {
-	for _, e := range []error{unix.EINTR, unix.ENETDOWN, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ECONNREFUSED} {
+	for _, e := range []error{unix.EINTR, unix.ENOMEM, unix.ENOBUFS, unix.ENETDOWN, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ECONNREFUSED} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -1,9 +1,7 @@
 package syncing
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"log/slog"
@@ -13,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hafast/internal/throttle"
 	"hafast/pkg/conntrack"
 	"hafast/pkg/conntrack/kernel"
 	"hafast/pkg/conntrack/record"
@@ -37,14 +36,31 @@ type entryTable struct {
 	events  *kernel.Events
 	options EntryOptions
 	log     *slog.Logger
-	// told are the entries that peers have told, and which mark was new then; begun is
-	// the one that was new at a peer's last Begin.
-	told  map[record.EntryKey]uint32
-	mark  uint32
-	begun map[netip.Addr]uint32
+	// told are the entries that peers have told; begun is the mark that was new at a
+	// peer's last Begin.
+	told    map[record.EntryKey]told
+	mark    uint32
+	begun   map[netip.Addr]uint32
+	tellers map[netip.Addr]uint16
+	opened  time.Time
+
+	loosening
 
 	ops, loosen []kernel.Op
-	failed      throttled
+	places      []int // of the changes that ops are for
+	failed      throttle.Throttle
+}
+
+// told is what was told of an entry last. There are as many as entries, and it has no
+// pointers.
+type told struct {
+	// mark was new when it was told, by is the number of the peer.
+	mark uint32
+	by   uint16
+	// state is the TCP state, until when it would expire: seconds since the table was
+	// opened.
+	state uint8
+	until uint32
 }
 
 func openEntryTable(o EntryOptions, log *slog.Logger) (*entryTable, error) {
@@ -58,31 +74,12 @@ func openEntryTable(o EntryOptions, log *slog.Logger) (*entryTable, error) {
 	}
 	return &entryTable{
 		table: table, events: events, options: o, log: log,
-		told: map[record.EntryKey]uint32{}, begun: map[netip.Addr]uint32{},
+		told: map[record.EntryKey]told{}, begun: map[netip.Addr]uint32{}, tellers: map[netip.Addr]uint16{},
+		opened: time.Now(), loosening: newLoosening(),
 	}, nil
 }
 
 func (t *entryTable) close() error { return errors.Join(t.events.Close(), t.table.Close()) }
-
-// gatherPause lets events come together: to wake up for each costs more than to read it.
-const gatherPause = time.Millisecond
-
-// followEntries takes in what becomes of entries until ctx is done.
-func (c *Channel) followEntries(ctx context.Context) error {
-	for {
-		if err := c.entries.events.Wait(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("follow connection tracking: %w", err)
-		}
-		time.Sleep(gatherPause)
-		c.mu.Lock()
-		c.entries.gather(c.engine)
-		c.step()
-		c.mu.Unlock()
-	}
-}
 
 // maxReads bounds how many times events are read at once, 64 of them at a time.
 const maxReads = 256
@@ -90,7 +87,6 @@ const maxReads = 256
 // gather takes in what has become of entries. It reports whether there was anything.
 func (t *entryTable) gather(engine *conntrack.Engine) (found bool) {
 	now := time.Now()
-	t.loosen = t.loosen[:0]
 	for range maxReads {
 		n, err := t.events.Read(func(ev *kernel.Event) { t.news(now, engine, ev) })
 		if errors.Is(err, kernel.ErrOverrun) {
@@ -98,27 +94,28 @@ func (t *entryTable) gather(engine *conntrack.Engine) (found bool) {
 			continue
 		}
 		if err != nil {
-			t.failed.log(t.log, "events of connection tracking are not read", err)
+			t.failed.Error(t.log, "events of connection tracking are not read", err)
 		}
 		found = found || n > 0
 		if n == 0 || err != nil {
 			break
 		}
 	}
+	t.loosen = t.due(now, t.loosen[:0])
 	if _, err := t.table.Apply(t.loosen); err != nil {
-		t.failed.log(t.log, "windows of connections are still tracked", err)
+		t.failed.Error(t.log, "windows of connections are still tracked", err)
 	}
 	return found
 }
 
-// news takes in one event. An entry that the peers are told of may continue at another
-// host and come back, so that this one must not hold it to the window that it knows.
+// news takes in one event.
 func (t *entryTable) news(now time.Time, engine *conntrack.Engine, ev *kernel.Event) {
 	key := ev.Entry.Key
 	_, replica := t.told[key]
 	switch {
 	case ev.Gone:
 		delete(t.told, key)
+		t.forget(key)
 		engine.Entry(now, conntrack.Deleted, &ev.Entry)
 		return
 	case replica:
@@ -127,20 +124,26 @@ func (t *entryTable) news(now time.Time, engine *conntrack.Engine, ev *kernel.Ev
 		engine.Entry(now, conntrack.Created, &ev.Entry)
 	}
 	if key.Tuple.Proto == unix.IPPROTO_TCP && !replica && !t.options.Liberal {
-		t.loosen = append(t.loosen, kernel.Op{Action: kernel.Loosen, Entry: record.Entry{Key: key}})
+		t.add(now, key)
 	}
 }
 
 // Apply is conntrack.Table's.
-func (t *entryTable) Apply(_ netip.Addr, changes []conntrack.Change[record.Entry]) {
-	t.ops = t.ops[:0]
+func (t *entryTable) Apply(from netip.Addr, changes []conntrack.Change[record.Entry]) {
+	t.ops, t.places = t.ops[:0], t.places[:0]
+	by, since := t.teller(from), time.Since(t.opened)
 	for i := range changes {
 		c := &changes[i]
 		op := kernel.Op{Entry: c.Record}
+		was, replica := t.told[c.Record.Key]
 		switch {
-		case c.Op == wire.Delete && c.Own:
+		case c.Op == wire.Delete && c.Own && !replica:
 			c.Outcome = conntrack.Kept
 			continue
+		case c.Op == wire.Delete && c.Own:
+			op.Action = kernel.Retire
+			op.Entry.TCP.State, op.Entry.Timeout = was.state, max(0, time.Duration(was.until)*time.Second-since)
+			delete(t.told, c.Record.Key)
 		case c.Op == wire.Delete:
 			op.Action = kernel.Delete
 			delete(t.told, c.Record.Key)
@@ -148,32 +151,38 @@ func (t *entryTable) Apply(_ netip.Addr, changes []conntrack.Change[record.Entry
 			if c.Op == wire.Audit || c.Own {
 				op.Action = kernel.Check
 			}
-			t.told[c.Record.Key] = t.mark
+			t.told[c.Record.Key] = told{
+				mark: t.mark, by: by, state: c.Record.TCP.State, until: uint32((since + c.Record.Timeout) / time.Second),
+			}
 		}
-		t.ops = append(t.ops, op)
+		t.ops, t.places = append(t.ops, op), append(t.places, i)
 	}
 	tally, err := t.table.Apply(t.ops)
 	if err == nil {
 		err = tally.Refusal
 	}
 	if err != nil {
-		t.failed.log(t.log, "what the peers tell of connections is not written", err)
+		t.failed.Error(t.log, "what the peers tell of connections is not written", err)
 	}
-	done := 0
-	for i := range changes {
-		c := &changes[i]
-		if c.Op == wire.Delete && c.Own {
-			continue
-		}
-		c.Outcome = outcome(&t.ops[done])
-		done++
+	for i := range t.ops {
+		changes[t.places[i]].Outcome = outcome(&t.ops[i])
 	}
+}
+
+// teller is the number of a peer. There are no more than the configurations have named.
+func (t *entryTable) teller(peer netip.Addr) uint16 {
+	n, there := t.tellers[peer]
+	if !there {
+		n = uint16(len(t.tellers))
+		t.tellers[peer] = n
+	}
+	return n
 }
 
 func outcome(op *kernel.Op) conntrack.Outcome {
 	switch op.Outcome {
 	case kernel.Done:
-		if op.Action == kernel.Delete {
+		if op.Action == kernel.Delete || op.Action == kernel.Retire {
 			return conntrack.Removed
 		}
 		return conntrack.Added
@@ -199,14 +208,15 @@ func (t *entryTable) Begin(from netip.Addr) {
 // Sweep is conntrack.Table's.
 func (t *entryTable) Sweep(from netip.Addr) conntrack.Sweeper {
 	next, stop := iter.Pull2(maps.All(t.told))
-	return &entrySweep{table: t, before: t.begun[from], next: next, stop: stop}
+	return &entrySweep{table: t, by: t.teller(from), before: t.begun[from], next: next, stop: stop}
 }
 
-// entrySweep deletes entries that were not told of late.
+// entrySweep deletes entries that a peer has told, and not of late.
 type entrySweep struct {
 	table  *entryTable
+	by     uint16
 	before uint32
-	next   func() (record.EntryKey, uint32, bool)
+	next   func() (record.EntryKey, told, bool)
 	stop   func()
 }
 
@@ -215,12 +225,12 @@ func (s *entrySweep) Next(_ []record.Address, visits int) (dropped int, err erro
 	t := s.table
 	t.ops = t.ops[:0]
 	for range visits {
-		key, mark, ok := s.next()
+		key, was, ok := s.next()
 		if !ok {
 			err = io.EOF
 			break
 		}
-		if mark < s.before {
+		if was.by == s.by && was.mark < s.before {
 			delete(t.told, key)
 			t.ops = append(t.ops, kernel.Op{Action: kernel.Delete, Entry: record.Entry{Key: key}})
 		}
@@ -238,5 +248,20 @@ func (s *entrySweep) Close() { s.stop() }
 // Walk is conntrack.Table's. All entries are told, also those that another host has told
 // before: it may be gone, and who it is told to keeps what is younger.
 func (t *entryTable) Walk([]record.Address) conntrack.Walker[record.Entry] {
-	return readEntries(t.options.Filter)
+	return readEntries(t.options.Filter, t.walked)
+}
+
+// walked takes in what a walk has found: connections from before this daemon's start, or
+// whose events were lost.
+func (t *entryTable) walked(entries []record.Entry) {
+	if t.options.Liberal {
+		return
+	}
+	now := time.Now()
+	for i := range entries {
+		e := &entries[i]
+		if _, replica := t.told[e.Key]; !replica && kernel.Windowed(e) {
+			t.add(now, e.Key)
+		}
+	}
 }

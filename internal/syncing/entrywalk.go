@@ -17,15 +17,17 @@ type entryWalk struct {
 	failure error
 	stop    context.CancelFunc
 	rest    []record.Entry // of the last part
+	// found is told what is handed over.
+	found func([]record.Entry)
 }
 
 // readAhead is how many parts, of a hundred entries or so, are read before they are asked
 // for.
 const readAhead = 4
 
-func readEntries(filter kernel.Filter) *entryWalk {
+func readEntries(filter kernel.Filter, found func([]record.Entry)) *entryWalk {
 	ctx, stop := context.WithCancel(context.Background())
-	w := &entryWalk{parts: make(chan []record.Entry, readAhead), stop: stop}
+	w := &entryWalk{parts: make(chan []record.Entry, readAhead), stop: stop, found: found}
 	walk, err := kernel.NewWalk(filter)
 	if err != nil {
 		w.failure = err
@@ -56,6 +58,7 @@ func (w *entryWalk) read(ctx context.Context, walk *kernel.Walk) {
 func (w *entryWalk) Next(buf []record.Entry) (n int, err error) {
 	for {
 		moved := copy(buf[n:], w.rest)
+		w.found(w.rest[:moved])
 		n, w.rest = n+moved, w.rest[moved:]
 		if n == len(buf) {
 			return n, nil

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hafast/internal/throttle"
 	"hafast/pkg/conntrack"
 	"hafast/pkg/conntrack/record"
 	"hafast/pkg/conntrack/wire"
@@ -38,7 +39,7 @@ type flowTable struct {
 	// strangers are targets of flows that were told before this host knew them, as when
 	// it has just started. What was told of them is asked for again.
 	strangers map[record.Address]struct{}
-	failed    throttled
+	failed    throttle.Throttle
 }
 
 // maxStrangers bounds them: more hosts than that share no flows.
@@ -75,7 +76,7 @@ func (t *flowTable) gather(engine *conntrack.Engine) (found bool) {
 			engine.Lost(now)
 		}
 		if err != nil {
-			t.failed.log(t.log, "flow events are not read", err)
+			t.failed.Error(t.log, "flow events are not read", err)
 		}
 		found = found || n > 0
 		if taken += n; n < len(t.events) || err != nil {
@@ -134,7 +135,7 @@ func (t *flowTable) Apply(_ netip.Addr, changes []conntrack.Change[record.Flow])
 	}
 	err := t.path.ApplyReplicas(t.replicas)
 	if err != nil {
-		t.failed.log(t.log, "what the peers tell of flows is not written", err)
+		t.failed.Error(t.log, "what the peers tell of flows is not written", err)
 	}
 	for i, at := range t.told {
 		changes[at].Outcome = outcomes[t.replicas[i].Outcome]
@@ -202,7 +203,7 @@ func (w *flowWalk) Next(buf []record.Flow) (n int, err error) {
 		}
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		w.table.failed.log(w.table.log, "flows are not read", err)
+		w.table.failed.Error(w.table.log, "flows are not read", err)
 	}
 	return n, err
 }

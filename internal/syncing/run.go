@@ -13,13 +13,16 @@ import (
 	"hafast/pkg/conntrack"
 )
 
-// How often the ring of flow events is looked at: after one has been found, and
-// otherwise. The first is most of the lag, the second all that an idle host does.
+// How often it is looked for what has become of flows and entries: after news have been
+// found, and otherwise. The first is most of the lag, the second all that an idle host
+// does. To be woken up by news costs more than that, when there are a thousand a second.
 const (
-	pollBusy = 2 * time.Millisecond
+	pollBusy = 5 * time.Millisecond
 	pollIdle = 10 * time.Millisecond
 	// busyFor is how long one event keeps the pace up.
 	busyFor = 100 * time.Millisecond
+	// together is how long what is due may wait for the next look, to be done with it.
+	together = 2 * time.Millisecond
 )
 
 // Run runs the channel until ctx is done, and closes it. hello takes what peers say of
@@ -30,9 +33,6 @@ func (c *Channel) Run(ctx context.Context, hello func(peering.Packet)) error {
 	group.Go(func() error { return c.conn.run(inner, c.receive, c.rest) })
 	group.Go(func() error { c.keepTime(inner); return nil })
 	group.Go(func() error { c.report(inner, hello); return nil })
-	if c.entries != nil {
-		group.Go(func() error { return c.followEntries(inner) })
-	}
 	return errors.Join(group.Wait(), c.closeTables())
 }
 
@@ -67,8 +67,14 @@ func (c *Channel) take(d datagram) {
 	nudge(c.news)
 }
 
-// step has the engine do what is due, and sends what comes of it.
+// step has the engine do what is due, and keepTime see when it is due again.
 func (c *Channel) step() {
+	c.advance()
+	nudge(c.retime)
+}
+
+// advance has the engine do what is due, and sends what comes of it.
+func (c *Channel) advance() {
 	c.engine.Step(time.Now(), func(way netip.Addr, b []byte) {
 		c.unsent[way] = c.conn.send(b, c.peers[way])
 	})
@@ -78,7 +84,6 @@ func (c *Channel) step() {
 		c.ready = ready
 		nudge(c.news)
 	}
-	nudge(c.retime)
 }
 
 // greetFor is how long a peer may take to greet, for all that is known.
@@ -130,44 +135,49 @@ func (c *Channel) report(ctx context.Context, hello func(peering.Packet)) {
 	}
 }
 
-// keepTime looks at the ring of flow events and has the engine do what is due in time.
+// keepTime looks for news of flows and entries, and has the engine do what is due in
+// time.
 func (c *Channel) keepTime(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var found time.Time // when events were found last
+	var look, found time.Time // when to look for news again, and when there were some
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.retime:
 		case <-timer.C:
-			c.mu.Lock()
-			if c.gather() {
-				found = time.Now()
-			}
-			c.step()
-			c.mu.Unlock()
 		}
-		timer.Reset(time.Until(c.due(found)))
+		c.mu.Lock()
+		now := time.Now()
+		if !now.Before(look) {
+			if c.gather() {
+				found = now
+			}
+			look = now.Add(c.pause(now.Sub(found)))
+		}
+		if at, ok := c.engine.Deadline(); ok && !at.After(now) {
+			c.advance()
+		}
+		due := look
+		if at, ok := c.engine.Deadline(); ok && at.Before(due.Add(-together)) {
+			due = at
+		}
+		c.mu.Unlock()
+		timer.Reset(time.Until(due))
 	}
 }
 
-// due is when there is something to do next.
-func (c *Channel) due(found time.Time) time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	due := now.Add(time.Hour)
-	if c.flows != nil {
-		due = now.Add(pollIdle)
-		if now.Sub(found) < busyFor {
-			due = now.Add(pollBusy)
-		}
+// pause is how long to wait before it is looked for news again, so long after there were
+// some.
+func (c *Channel) pause(quiet time.Duration) time.Duration {
+	switch {
+	case c.flows == nil && c.entries == nil:
+		return time.Hour
+	case quiet < busyFor:
+		return pollBusy
 	}
-	if at, ok := c.engine.Deadline(); ok && at.Before(due) {
-		due = at
-	}
-	return due
+	return pollIdle
 }
 
 // gather takes in what has become of this host's flows and entries. It reports whether

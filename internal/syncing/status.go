@@ -5,14 +5,12 @@ import (
 	"time"
 
 	"hafast/pkg/conntrack"
+	"hafast/pkg/conntrack/kernel"
 	"hafast/pkg/conntrack/wire"
 )
 
 // RejectPort is the reason to reject a datagram that is from another port than Port.
 const RejectPort wire.Reject = "port"
-
-// Rejects lists every reason, for those who keep a counter for each.
-func Rejects() []wire.Reject { return append([]wire.Reject{RejectPort}, conntrack.Rejects()...) }
 
 // Status is how state sync stands.
 type Status struct {
@@ -25,6 +23,8 @@ type Status struct {
 	Flows, Entries bool
 	// EntryCount is how many entries the kernel's table has; 0 where it is not replicated.
 	EntryCount int
+	// EntryEvents are the kernel's events of entries.
+	EntryEvents kernel.Figures
 }
 
 // Session is that with one address of a peer.
@@ -52,6 +52,7 @@ func (c *Channel) Status() Status {
 	if c.entries != nil {
 		// Without a count there is none to show.
 		st.EntryCount, _, _ = c.entries.table.Usage()
+		st.EntryEvents = c.entries.events.Figures()
 	}
 	return st
 }

@@ -19,7 +19,7 @@
 //
 // # What is told
 //
-// News wait in an [Outbox] for 2 ms or until they fill a datagram, and leave as the
+// News wait in an [Outbox] for a few milliseconds, and leave as the
 // latest state; what came and went meanwhile does not leave. A walk tells all of a table,
 // between a Begin and an End, in one stream with the news: as the resync that opens each
 // epoch of the stream, as fast as the peer takes it; after that as an audit, spread over a

@@ -78,11 +78,14 @@ type Engine struct {
 
 	sessions []*session // by address
 	index    map[netip.Addr]*session
-	hello    []byte
-	scope    []record.Address
-	active   vips // scope
-	held     vips // scope, and what lingers
-	lingers  int  // how much does
+	// former are those with peers that are not named any more. One that is named again
+	// knows which epochs of this boot it has had, and what was recorded of it is old.
+	former  map[netip.Addr]*session
+	hello   []byte
+	scope   []record.Address
+	active  vips // scope
+	held    vips // scope, and what lingers
+	lingers int  // how much does
 
 	ack          wire.Ack
 	body, sealed []byte
@@ -103,7 +106,7 @@ func New(now time.Time, o Options) (*Engine, error) {
 			period: cmp.Or(o.AuditPeriod, defaultAudit),
 			rate:   float64(cmp.Or(o.Limits.AuditRate, defaultAuditRate)),
 		},
-		index: map[netip.Addr]*session{}, rejected: map[wire.Reject]uint64{},
+		index: map[netip.Addr]*session{}, former: map[netip.Addr]*session{}, rejected: map[wire.Reject]uint64{},
 	}
 	if o.Flows != nil {
 		e.greeting.Tables |= 1 << wire.Flows
@@ -123,7 +126,7 @@ func (e *Engine) SetPeers(now time.Time, peers []Peer) {
 		mtu := max(cmp.Or(p.MTU, defaultMTU), minMTU)
 		s := e.index[addr]
 		if s == nil {
-			s = newSession(e, addr, mtu)
+			s = e.open(addr, mtu)
 		}
 		s.resize(mtu)
 		index[addr] = s
@@ -131,11 +134,24 @@ func (e *Engine) SetPeers(now time.Time, peers []Peer) {
 	for addr, s := range e.index {
 		if index[addr] == nil {
 			s.close()
+			e.former[addr] = s
 		}
 	}
 	e.index = index
 	e.sessions = slices.SortedFunc(maps.Values(index), func(a, b *session) int { return a.addr.Compare(b.addr) })
 	e.hold()
+}
+
+// open returns a session with a peer that was not named until now: the former one, if it
+// was named before.
+func (e *Engine) open(addr netip.Addr, mtu int) *session {
+	s := e.former[addr]
+	if s == nil {
+		return newSession(e, addr, mtu)
+	}
+	delete(e.former, addr)
+	s.reopen()
+	return s
 }
 
 // SetKeys replaces the keys. Sessions go on: a peer that has the first of the new ones

@@ -110,7 +110,6 @@ func (in *incoming) tip(now time.Duration, content []byte) error {
 // enter notices a new epoch.
 func (in *incoming) enter() {
 	if epoch := in.receiver.Epoch(); epoch != in.epoch {
-		in.apply()
 		in.epoch = epoch
 		in.reset()
 	}

@@ -32,8 +32,11 @@ type intake[K comparable, R any] struct {
 	scope      []record.Address
 
 	sweeper Sweeper
-	audit   bool // the sweep is that of an audit
-	err     error
+	// swept is the scope of the walk that the sweep is of: the next one may begin before
+	// the sweep is over, and has told nothing yet of what only its own scope has.
+	swept []record.Address
+	audit bool // the sweep is that of an audit
+	err   error
 	suspects[K]
 	figures Taken
 }
@@ -126,7 +129,7 @@ func (in *intake[K, R]) end(e wire.End) {
 	case e.Count != in.told:
 		in.figures.Miscounted++
 	case in.sweeper == nil:
-		in.sweeper, in.audit = in.table.Sweep(in.from), in.ended
+		in.sweeper, in.swept, in.audit = in.table.Sweep(in.from), in.scope, in.ended
 	}
 	in.ended = true
 }
@@ -138,7 +141,7 @@ func (in *intake[K, R]) step(now time.Duration, scope func(wire.Table, []record.
 	if in.sweeper == nil {
 		return
 	}
-	list, ok := scope(in.kind.table, in.scope)
+	list, ok := scope(in.kind.table, in.swept)
 	if !ok {
 		in.stopSweep()
 		return

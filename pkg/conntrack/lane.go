@@ -1,13 +1,11 @@
 package conntrack
 
 import (
+	"slices"
 	"time"
 
 	"hafast/pkg/conntrack/wire"
 )
-
-// newsDelay is how long a change may wait for others to fill a datagram with.
-const newsDelay = 2 * time.Millisecond
 
 // lane is what one peer is to be told of one table: news, and walks over all of it.
 type lane[K comparable, R any] struct {
@@ -23,7 +21,9 @@ type lane[K comparable, R any] struct {
 	// after it.
 	recent    recent[K]
 	bulkUntil time.Duration
-	figures   Told
+	// newer are records of which news have come since a walk may have read them.
+	newer   recent[K]
+	figures Told
 }
 
 // teller is a lane of whichever table.
@@ -31,10 +31,10 @@ type teller interface {
 	open(now time.Duration)
 	close()
 	audit(now time.Duration)
-	newsAt(room int) (time.Duration, bool)
+	newsAt() (time.Duration, bool)
 	walkAt() time.Duration
 	writeRest(now time.Duration, w *wire.BatchWriter) (full bool)
-	writeNews(now time.Duration, w *wire.BatchWriter) (n int, oldest time.Duration, full bool)
+	writeNews(now time.Duration, w *wire.BatchWriter, all bool) (n int, oldest time.Duration, full bool)
 	writeWalk(now time.Duration, w *wire.BatchWriter, p plan) (full bool)
 	waiting() (n int, overflown bool)
 	walked() bool
@@ -44,7 +44,10 @@ type teller interface {
 }
 
 func newLane[K comparable, R any](k *kind[K, R], t Table[R], limit int) *lane[K, R] {
-	return &lane[K, R]{kind: k, table: t, outbox: NewOutbox[K, R](limit)}
+	return &lane[K, R]{
+		kind: k, table: t, outbox: NewOutbox[K, R](limit),
+		recent: recent[K]{span: recentFor}, newer: recent[K]{span: newerFor},
+	}
 }
 
 // put adds news.
@@ -52,6 +55,9 @@ func (l *lane[K, R]) put(now time.Duration, news News, r *R) {
 	key := l.kind.key(r)
 	if news == Created && (now < l.bulkUntil || l.recent.has(now, key)) {
 		news = Changed // a walk was faster, and the peer has it
+	}
+	if l.kind.ahead && l.walk.reader != nil {
+		l.newer.add(now, key)
 	}
 	l.outbox.Put(now, news, key, r, l.kind.gone(r))
 }
@@ -90,14 +96,10 @@ func (l *lane[K, R]) walked() bool { return l.first }
 // announced tells whether the current scope has been told: no walk waits to begin.
 func (l *lane[K, R]) announced() bool { return !l.walk.active || l.walk.begun }
 
-// newsAt is when news are to leave: at once if they fill a datagram that has so much
-// room for them, in bytes. It is false if there are none.
-func (l *lane[K, R]) newsAt(room int) (time.Duration, bool) {
+// newsAt is when news are to leave; false if there are none.
+func (l *lane[K, R]) newsAt() (time.Duration, bool) {
 	oldest, ok := l.outbox.Oldest()
-	if ok && l.outbox.Len()*l.kind.size >= room {
-		return oldest, true
-	}
-	return oldest + newsDelay, ok
+	return oldest + l.kind.delay, ok
 }
 
 // walkAt is when a walk goes on, or the next one begins. What has been read goes at
@@ -109,9 +111,10 @@ func (l *lane[K, R]) walkAt() time.Duration {
 	return l.walk.due
 }
 
-// writeNews writes what waits in the outbox. oldest is the time of the oldest change.
-func (l *lane[K, R]) writeNews(now time.Duration, w *wire.BatchWriter) (n int, oldest time.Duration, full bool) {
-	for s := l.outbox.front(); s != nil; s = l.outbox.front() {
+// writeNews writes what has waited long enough in the outbox, or all. oldest is the time
+// of the oldest change.
+func (l *lane[K, R]) writeNews(now time.Duration, w *wire.BatchWriter, all bool) (n int, oldest time.Duration, full bool) {
+	for s := l.outbox.front(); s != nil && (all || now >= s.first+l.kind.delay); s = l.outbox.front() {
 		op := wire.Set
 		if s.news == Deleted {
 			op = wire.Delete
@@ -155,7 +158,7 @@ func (l *lane[K, R]) writeRest(now time.Duration, w *wire.BatchWriter) (full boo
 }
 
 // writeWalk goes on with a walk: one of a resync until the batch is full, an audit by
-// one piece. All news have been written before.
+// one piece. All news that do not wait have been written before.
 func (l *lane[K, R]) writeWalk(now time.Duration, w *wire.BatchWriter, p plan) (full bool) {
 	k := &l.walk
 	if now < k.due {
@@ -172,6 +175,7 @@ func (l *lane[K, R]) writeWalk(now time.Duration, w *wire.BatchWriter, p plan) (
 		k.ended = len(p.read) == 0
 		if !k.ended {
 			k.reader = l.table.Walk(p.read)
+			l.newer.reset()
 		}
 	}
 	for !k.ended {
@@ -184,6 +188,7 @@ func (l *lane[K, R]) writeWalk(now time.Duration, w *wire.BatchWriter, p plan) (
 			k.due = now + walkPause
 			return full
 		}
+		l.drop(now)
 		l.remember(now)
 		if l.writeRest(now, w) {
 			full = true
@@ -208,13 +213,28 @@ func (l *lane[K, R]) writeWalk(now time.Duration, w *wire.BatchWriter, p plan) (
 	return false
 }
 
+// drop leaves out of what a walk has read the records of which there have been news
+// since: these have been told, or will be, and what was read may be older.
+func (l *lane[K, R]) drop(now time.Duration) {
+	if !l.newer.any() {
+		return
+	}
+	l.walk.rest = slices.DeleteFunc(l.walk.rest, func(r R) bool { return l.newer.has(now, l.kind.key(&r)) })
+}
+
 // remember notes what a walk has just read.
 func (l *lane[K, R]) remember(now time.Duration) {
 	if !l.walk.audit {
 		l.bulkUntil = now + recentFor
-		return
+		if l.outbox.Len() == 0 {
+			return
+		}
 	}
 	for i := range l.walk.rest {
-		l.recent.add(now, l.kind.key(&l.walk.rest[i]))
+		key := l.kind.key(&l.walk.rest[i])
+		l.outbox.Known(key)
+		if l.walk.audit {
+			l.recent.add(now, key)
+		}
 	}
 }

@@ -82,6 +82,14 @@ func (o *Outbox[K, R]) merge(s *slot[K, R], now time.Duration, news News, record
 	s.news, s.record, s.last = news, *record, now
 }
 
+// Known says that the peer is told of a record by another way: if it waits, what becomes
+// of it has to be told too.
+func (o *Outbox[K, R]) Known(key K) {
+	if at, ok := o.index[key]; ok && o.slot(at).news == Created {
+		o.slot(at).news = Changed
+	}
+}
+
 func (o *Outbox[K, R]) slot(at uint64) *slot[K, R] {
 	return &o.ring[at&uint64(len(o.ring)-1)]
 }

@@ -140,3 +140,18 @@ func TestOutboxIsBounded(t *testing.T) {
 		t.Errorf("a ring of %d for %d records, %d skipped", len(o.ring), o.Len(), o.Skipped())
 	}
 }
+
+// TestKnown: the end of a record is told if the peer knows of its beginning by a walk.
+func TestKnown(t *testing.T) {
+	o := NewOutbox[int, string](10)
+	here := "here"
+	o.Put(1, Created, 1, &here, false)
+	o.Put(2, Created, 2, &here, false)
+	o.Known(1)
+	o.Known(3)
+	o.Put(3, Deleted, 1, &here, true)
+	o.Put(3, Deleted, 2, &here, true)
+	if s := o.front(); o.Len() != 1 || s.key != 1 || s.news != Deleted {
+		t.Errorf("%d wait, the first is %+v; want the end of 1 alone", o.Len(), s)
+	}
+}

@@ -37,13 +37,6 @@ const (
 	ReasonChanged  Reason = "changed"  // it replicates other tables now
 )
 
-// Reasons lists every reason, for those who keep a counter for each.
-func Reasons() []Reason {
-	return []Reason{
-		ReasonStart, ReasonRestart, ReasonOverflow, ReasonStalled, ReasonSilent, ReasonAsked, ReasonLost, ReasonChanged,
-	}
-}
-
 // phase is where the telling stands.
 type phase uint8
 
@@ -186,6 +179,7 @@ func (o *outgoing) rescope(now time.Duration, lost []record.Address) {
 		return
 	}
 	o.scopeMark = 0
+	o.flush = true // the news of what is given up come before the word that it is
 	for _, l := range o.lanes {
 		l.audit(now)
 	}
@@ -209,11 +203,15 @@ func (o *outgoing) ack(now time.Duration, a wire.Ack) {
 	}
 }
 
-// step does what is due. heard tells whether the peer is there.
-func (o *outgoing) step(now time.Duration, heard bool) {
+// expire forgets what has lingered for long enough, whether there is anybody to tell or not.
+func (o *outgoing) expire(now time.Duration) {
 	if len(o.lingering) > 0 && now >= o.lingerEnd {
 		o.lingering = nil
 	}
+}
+
+// step does what is due. heard tells whether the peer is there.
+func (o *outgoing) step(now time.Duration, heard bool) {
 	switch o.phase {
 	case telling:
 		if why, ok := o.failed(now, heard); ok {
@@ -280,7 +278,7 @@ func (o *outgoing) fill(now time.Duration) (changes int, oldest time.Duration) {
 		}
 	}
 	for _, l := range o.lanes {
-		n, at, full := l.writeNews(now, o.writer)
+		n, at, full := l.writeNews(now, o.writer, o.flush)
 		if n > 0 && (changes == 0 || at < oldest) {
 			oldest = at
 		}
@@ -330,7 +328,7 @@ func (o *outgoing) dueAt() (at time.Duration, ok bool) {
 	at = o.lanes[0].walkAt()
 	for _, l := range o.lanes {
 		at = min(at, l.walkAt())
-		if due, ok := l.newsAt(o.room); ok {
+		if due, ok := l.newsAt(); ok {
 			if o.flush {
 				due = 0
 			}
@@ -349,6 +347,13 @@ func (o *outgoing) backlog() (n int) {
 	return n
 }
 
+// expiry adds when expire is due.
+func (o *outgoing) expiry(at *earliest) {
+	if len(o.lingering) > 0 {
+		at.add(o.lingerEnd)
+	}
+}
+
 // deadline adds when step is due.
 func (o *outgoing) deadline(at *earliest, heard bool) {
 	switch {
@@ -361,9 +366,6 @@ func (o *outgoing) deadline(at *earliest, heard bool) {
 		if o.acked <= o.pushed {
 			at.add(max(o.progress, o.e.awake) + stallAfter)
 		}
-	}
-	if len(o.lingering) > 0 {
-		at.add(o.lingerEnd)
 	}
 	if d := o.sender.Deadline(); !d.IsZero() {
 		at.add(o.e.since(d))

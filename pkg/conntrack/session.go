@@ -32,7 +32,7 @@ type session struct {
 	heard   time.Duration
 	greeted bool // theirs is of this boot
 	theirs  wire.Greeting
-	starts  uint64 // of the peer that were greeted
+	met     bool // a start of the peer has been greeted before
 	// version is what is sent in; 0: there is none that both understand.
 	version uint8
 
@@ -67,8 +67,15 @@ func (s *session) resize(mtu int) {
 
 // close is for a peer that is no longer named.
 func (s *session) close() {
+	s.greeted, s.met, s.version = false, false, 0
 	s.out.shut()
 	s.in.close()
+}
+
+// reopen is for a peer that is named again. It is told everything, in the next epoch.
+func (s *session) reopen() {
+	s.opener.Rekey(s.e.ring)
+	s.greetAt, s.answerTo = s.e.now, 0
 }
 
 // there tells whether the peer has been heard of late.
@@ -164,11 +171,10 @@ func (s *session) greet(now time.Duration, g wire.Greeting) {
 		s.in.choose(has)
 	}
 	switch {
-	case first && s.starts == 0:
-		s.starts++
+	case first && !s.met:
+		s.met = true
 		s.out.renew(now, ReasonStart)
 	case first:
-		s.starts++
 		s.out.renew(now, ReasonRestart)
 	case changed || again:
 		s.out.renew(now, ReasonChanged)
@@ -179,6 +185,7 @@ func (s *session) greet(now time.Duration, g wire.Greeting) {
 
 // step does what is due.
 func (s *session) step(now time.Duration) {
+	s.out.expire(now)
 	if s.version != 0 {
 		s.in.step(now)
 		s.out.step(now, s.there(now))
@@ -189,6 +196,7 @@ func (s *session) step(now time.Duration) {
 func (s *session) deadline(now time.Duration, at *earliest) {
 	there := s.there(now)
 	at.add(s.greetAt)
+	s.out.expiry(at)
 	if s.answerTo != 0 {
 		at.add(s.answered + answerSpacing)
 	}

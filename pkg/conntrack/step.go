@@ -16,9 +16,6 @@ const (
 	RejectTTL  wire.Reject = "ttl"  // not sealed, and from beyond a router
 )
 
-// Rejects lists every reason, for those who keep a counter for each.
-func Rejects() []wire.Reject { return append([]wire.Reject{RejectPeer, RejectTTL}, wire.Rejects()...) }
-
 // Receive takes in a datagram, which it overwrites. hello is what the peer says of
 // itself, good until the datagram's memory is used again; nil if it does not. The error is a
 // wire.Reject. Step is to be called afterwards, once for all that have come.

@@ -11,10 +11,10 @@ import (
 // Table is one of this host's tables as the engine needs it. The caller implements it.
 // It is called from within the engine's methods and must not call the engine.
 //
-// For sweeping, a table remembers of each record when it was last told, by whichever
-// peer. A number that Begin counts up will do: Apply marks what it is given with the
-// current one, whatever comes of it, and a sweep drops what has one below that of its
-// Begin.
+// For sweeping, a table remembers of each record when it was last told: of a flow by
+// whichever peer, as its VIP says whose it is, of an entry also by which one. A number
+// that Begin counts up will do: Apply marks what it is given with the current one,
+// whatever comes of it, and a sweep drops what has one below that of its Begin.
 type Table[R any] interface {
 	// Apply carries out changes in their order and says of each what came of it. A batch
 	// fills a datagram; Op is Set, Delete or Audit. The slice is the engine's own again
@@ -68,7 +68,8 @@ const (
 )
 
 // Walker reads a table piece by piece while it changes: a record that is there all the
-// time is read once.
+// time is read once. Flows are handed over as they are. Entries may have been read ahead,
+// by a second or so: an older state of one of which news were told meanwhile is not told.
 type Walker[R any] interface {
 	// Next fills buf, which has room for 64 records or more, from the front and returns
 	// how many it has put there; none means that it is to be asked again in a while. At
@@ -93,7 +94,12 @@ type kind[K comparable, R any] struct {
 	table wire.Table
 	// size is roughly that of a record on the wire, in bytes.
 	size int
-	key  func(*R) K
+	// delay is how long news wait for what becomes of their records: those that come and
+	// go meanwhile need not travel.
+	delay time.Duration
+	key   func(*R) K
+	// ahead: a Walker may have read a record some time before it hands it over.
+	ahead bool
 	// gone tells whether a record that a peer does not have need not be told any more.
 	gone func(*R) bool
 	// age lets time pass for a record.
@@ -103,9 +109,18 @@ type kind[K comparable, R any] struct {
 	own func(*R, vips) bool
 }
 
+const (
+	flowDelay = 2 * time.Millisecond
+	// entryDelay is longer, because an entry costs a hundred times as much to replicate as
+	// to track, and most are of connections that take no longer than this. It is no more
+	// than the time in which a host's death is noticed.
+	entryDelay = 9 * time.Millisecond
+)
+
 var flowKind = &kind[record.FlowKey, record.Flow]{
 	table: wire.Flows,
 	size:  16,
+	delay: flowDelay,
 	key:   func(f *record.Flow) record.FlowKey { return f.Key },
 	gone:  func(f *record.Flow) bool { return f.Closing },
 	age:   func(f *record.Flow, d time.Duration) { f.Idle += d },
@@ -116,7 +131,9 @@ var flowKind = &kind[record.FlowKey, record.Flow]{
 var entryKind = &kind[record.EntryKey, record.Entry]{
 	table: wire.Entries,
 	size:  48,
+	delay: entryDelay,
 	key:   func(e *record.Entry) record.EntryKey { return e.Key },
+	ahead: true,
 	gone:  closed,
 	age:   func(e *record.Entry, d time.Duration) { e.Timeout = max(0, e.Timeout-d) },
 	write: func(w *wire.BatchWriter, op wire.Op, e *record.Entry) bool { return w.Entry(op, e) },

@@ -17,8 +17,11 @@ const (
 	// minAuditRate, in records a second, is for small tables: they are done sooner.
 	minAuditRate = 1000
 	// endDelay is between the last record of an audit and its End. What was deleted
-	// before it was read has been told by then, and is not taken for a lost delete.
-	endDelay = 10 * time.Millisecond
+	// before it was read has been told by then, and is not taken for a lost delete: it may
+	// have been looked for 10 ms late, and have waited in the outbox.
+	endDelay = 30 * time.Millisecond
+	// auditArrears is how much of what is late with an audit is made up for.
+	auditArrears = 10 * time.Millisecond
 	// walkPause is when a table is asked again that had nothing ready.
 	walkPause = time.Millisecond
 	// walkRetry is when a walk is tried again whose table could not be read.
@@ -99,8 +102,7 @@ func (w *walk[R]) read(now time.Duration, piece int) error {
 // pace sets when an audit goes on after so many records: it is spread over its period.
 func (w *walk[R]) pace(now time.Duration, records int, p auditPace) {
 	rate := min(max(float64(w.lasted)/p.period.Seconds(), minAuditRate), p.rate)
-	// What is late is not caught up with at once.
-	w.due = max(w.due, now-endDelay) + time.Duration(float64(records)/rate*float64(time.Second))
+	w.due = max(w.due, now-auditArrears) + time.Duration(float64(records)/rate*float64(time.Second))
 }
 
 // auditPace is how audits are spread.

@@ -18,10 +18,13 @@ const (
 	// cheapest where it is not there yet.
 	Set Action = iota
 	// Check does the same, but looks first: cheapest where the entry is there, and is as
-	// told.
+	// told. It takes no TCP connection back from its closing.
 	Check
 	// Delete removes the entry that has the Key.
 	Delete
+	// Retire removes an entry that was told of, unless it has had a packet here since: then
+	// it is Kept.
+	Retire
 	// Loosen ends the window tracking of an own TCP entry, which must be before its
 	// packets may go by another host and come back: this host would find them out of a
 	// window that has stood still meanwhile. Replicas have none from the beginning. It is
@@ -32,7 +35,7 @@ const (
 // Op is one thing to do, and what has come of it.
 type Op struct {
 	Action  Action
-	Entry   record.Entry // Delete and Loosen use its Key alone
+	Entry   record.Entry // Delete and Loosen use its Key alone, Retire also Timeout and TCP.State
 	Outcome Outcome
 }
 
@@ -57,9 +60,10 @@ const (
 	Superseded
 	// Orphaned: it was created without its master, which is not there.
 	Orphaned
-	// Kept: this host's own entry has had a packet more recently.
+	// Kept: this host's own entry has had a packet more recently, or has come further with
+	// its closing.
 	Kept
-	// Missing: there was nothing to delete or to loosen.
+	// Missing: there was nothing to delete, to retire or to loosen.
 	Missing
 	// Collision: another entry has the reply direction.
 	Collision
@@ -143,7 +147,7 @@ func oneFamily(op *Op) bool {
 	if key.Dst.Is4() != v4 {
 		return false
 	}
-	return op.Action == Delete || op.Action == Loosen || reply.Src.Is4() == v4 && reply.Dst.Is4() == v4
+	return op.Action >= Delete || reply.Src.Is4() == v4 && reply.Dst.Is4() == v4
 }
 
 // renewed tells whether a later Op is about the same entry. It has been carried out

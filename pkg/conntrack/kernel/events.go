@@ -1,12 +1,8 @@
 package kernel
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,11 +48,11 @@ type Figures struct {
 	Overruns uint64
 }
 
-// Events follows the table. All but Wait belongs to one goroutine at a time, that of
-// the Table.
+// Events follows the table. It belongs to one goroutine at a time, that of the Table.
+//
+// It is to be read every few milliseconds, and nobody waits for it: to be woken up for
+// every event costs more than to read it.
 type Events struct {
-	file    *os.File
-	conn    syscall.RawConn
 	fd      int
 	table   *Table
 	options Options
@@ -91,13 +87,7 @@ func Subscribe(table *Table, options Options) (*Events, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	file := os.NewFile(uintptr(fd), "conntrack events")
-	conn, err := file.SyscallConn()
-	if err != nil {
-		file.Close()
-		return nil, fmt.Errorf("follow connection tracking: %w", err)
-	}
-	return &Events{file: file, conn: conn, fd: fd, table: table, options: options, in: newReader()}, nil
+	return &Events{fd: fd, table: table, options: options, in: newReader()}, nil
 }
 
 // subscribe attaches the socket filter first, so that nothing gets around it.
@@ -118,41 +108,11 @@ func subscribe(fd int, table *Table, filter *Filter) error {
 	return err
 }
 
-// Close ends it, and a Wait.
-func (e *Events) Close() error { return e.file.Close() }
+// Close ends it.
+func (e *Events) Close() error { return unix.Close(e.fd) }
 
 // Figures returns the counts so far.
 func (e *Events) Figures() Figures { return e.figures }
-
-// Wait returns when there is something to Read, nil, or when ctx is done. At a busy
-// host it is worth a pause of a millisecond or two before Read: waking up for every
-// event costs more than reading many.
-func (e *Events) Wait(ctx context.Context) error {
-	for {
-		if err := e.file.SetReadDeadline(time.Time{}); err != nil {
-			return fmt.Errorf("wait for conntrack events: %w", err)
-		}
-		stop := context.AfterFunc(ctx, func() { _ = e.file.SetReadDeadline(time.Unix(1, 0)) })
-		err := e.conn.Read(readable)
-		stop()
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err == nil:
-			return nil
-		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return fmt.Errorf("wait for conntrack events: %w", err)
-		}
-		// The deadline was an earlier Wait's, whose ctx was done at the last moment.
-	}
-}
-
-// readable tells whether a socket has something to read, or an error to report.
-func readable(fd uintptr) bool {
-	ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(ready, 0)
-	return n > 0 || err != nil && err != unix.EINTR
-}
 
 // Read calls each for what is news among the events that wait, 64 at most, in order;
 // those of which the kernel had told too little come last, as they are now. The event

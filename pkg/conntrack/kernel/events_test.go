@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"context"
 	"errors"
 	"net"
 	"slices"
@@ -293,31 +292,5 @@ func TestOverrun(t *testing.T) {
 	await(t, "what comes later is told", events, goneKey(flood[0].Key))
 	if got := events.Figures().Overruns; got != 1 {
 		t.Errorf("%d overruns, want 1", got)
-	}
-}
-
-// TestWait: it ends with an event, and with its context.
-func TestWait(t *testing.T) {
-	l := newLab(t, routerRules)
-	other := l.a.table()
-	events := l.a.subscribe(l.a.table(), Options{Filter: everything(), Buffer: 1 << 20})
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := events.Wait(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Wait with a context that is done: %v", err)
-	}
-	woken := make(chan error)
-	go func() { woken <- events.Wait(context.Background()) }()
-	apply(t, other, Set, []record.Entry{plainEntry(1)}, Done)
-	select {
-	case err := <-woken:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(5 * time.Second):
-		t.Error("Wait does not end with an event")
-	}
-	if len(readAll(t, events)) != 1 {
-		t.Error("nothing to read after Wait")
 	}
 }

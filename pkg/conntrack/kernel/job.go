@@ -40,7 +40,7 @@ const (
 
 func (a Action) first() step {
 	switch a {
-	case Check:
+	case Check, Retire:
 		return get
 	case Delete:
 		return remove
@@ -54,8 +54,14 @@ func (a Action) first() step {
 func (t *Table) advance(j *job, op *Op, tally *Tally) {
 	finish := func(o Outcome) { op.Outcome, j.step = o, finished }
 	switch {
+	case j.step == get && j.found && op.Action == Retire:
+		if j.step = remove; younger(&j.local, &op.Entry) || j.local.TCP.State != op.Entry.TCP.State {
+			finish(Kept)
+		}
 	case j.step == get && j.found:
 		t.compare(j, op)
+	case j.step == get && op.Action == Retire && j.errno == unix.ENOENT:
+		finish(Missing)
 	case j.errno == 0:
 		finish(j.wellDone())
 	case j.errno == unix.ENOENT && j.step != createOrphan:
@@ -105,7 +111,7 @@ func (t *Table) compare(j *job, op *Op) {
 	switch {
 	case local.Reply != told.Reply || (local.Status^told.Status)&statusNAT != 0:
 		j.step = replace
-	case younger(local, told):
+	case younger(local, told), op.Action == Check && further(local, told):
 		op.Outcome, j.step = Kept, finished
 	case t.differ(local, told):
 		j.step, j.success = update, Updated
@@ -125,6 +131,13 @@ const youngerBy = 5 * time.Second
 // to live if both hosts have the same timeouts.
 func younger(local, told *record.Entry) bool {
 	return local.TCP.State == told.TCP.State && local.Timeout > told.Timeout+youngerBy
+}
+
+// further tells whether a TCP connection has come further with its closing here than is
+// told: its replica at a host that none of its packets pass stays established, and what is
+// told of that is no news. States have the order in which a connection goes through them.
+func further(local, told *record.Entry) bool {
+	return open(told) && local.TCP.State > told.TCP.State && local.TCP.State <= TCPClose
 }
 
 // differ tells whether the entries differ in what packets do not bring about by
@@ -152,5 +165,10 @@ func scaled(e *record.Entry) bool {
 func stale(local, told *record.Entry) bool {
 	return local.Timeout < told.Timeout-told.Timeout/8 ||
 		local.TCP.State != told.TCP.State ||
-		local.Key.Tuple.Proto == unix.IPPROTO_TCP && local.TCP.FlagsOriginal&local.TCP.FlagsReply&tcpBeLiberal == 0
+		Windowed(local)
+}
+
+// Windowed tells whether an entry's packets are held to a window: see Loosen.
+func Windowed(e *record.Entry) bool {
+	return e.Key.Tuple.Proto == unix.IPPROTO_TCP && e.TCP.FlagsOriginal&e.TCP.FlagsReply&tcpBeLiberal == 0
 }

@@ -94,35 +94,48 @@ func newHost(t testing.TB, name string, ifaces ...string) *host {
 		return err
 	})
 	t.Cleanup(func() { unix.Close(h.fd) })
+	// Without duplicate address detection: for the second or two that it takes, there is no
+	// link-local address to ask neighbours from, and nothing of IPv6 is forwarded.
+	h.sysctl("net.ipv6.conf.default.accept_dad", "0")
+	h.sysctl("net.ipv6.conf."+ifaces[0]+".accept_dad", "0")
+	h.peer.Do(func() { nstest.Down(t, ifaces[0]) })
 	for _, iface := range ifaces[1:] {
 		if err := netlink.LinkSetNsFd(nstest.Link(t, iface), h.fd); err != nil {
 			t.Fatalf("move %s: %v", iface, err)
 		}
-		h.peer.Do(func() { nstest.Up(t, iface) })
 	}
+	h.peer.Do(func() {
+		for _, iface := range ifaces {
+			nstest.Up(t, iface)
+		}
+	})
 	return h
 }
 
 // edge sets up the client or the server: addresses on lo, an interface to each router.
 func (h *host) edge(toA, toB, addr, addr6 string, side int) {
 	h.t.Helper()
-	h.ip("addr add %s/32 dev lo", addr)
-	h.ip("addr add %s/128 dev lo nodad", addr6)
+	var b batch
+	b.add("addr add %s/32 dev lo", addr)
+	b.add("addr add %s/128 dev lo", addr6)
 	for i, iface := range []string{toA, toB} {
-		h.ip("addr add 10.0.%d%d.1/24 dev %s", side, i+1, iface)
-		h.ip("addr add fd00:%d%d::1/64 dev %s nodad", side, i+1, iface)
+		b.add("addr add 10.0.%d%d.1/24 dev %s", side, i+1, iface)
+		b.add("addr add fd00:%d%d::1/64 dev %s", side, i+1, iface)
 	}
+	h.ip(b)
 }
 
 // router sets up a router; number is its place in the networks' addresses.
 func (h *host) router(inside, outside string, number int, rules string) {
 	h.t.Helper()
+	var b batch
 	for side, iface := range []string{inside, outside} {
-		h.ip("addr add 10.0.%d%d.2/24 dev %s", side+1, number, iface)
-		h.ip("addr add fd00:%d%d::2/64 dev %s nodad", side+1, number, iface)
-		h.ip("route add 10.%d.0.2/32 via 10.0.%d%d.1", side+1, side+1, number)
-		h.ip("route add fd0%d::2/128 via fd00:%d%d::1", side+1, side+1, number)
+		b.add("addr add 10.0.%d%d.2/24 dev %s", side+1, number, iface)
+		b.add("addr add fd00:%d%d::2/64 dev %s", side+1, number, iface)
+		b.add("route add 10.%d.0.2/32 via 10.0.%d%d.1", side+1, side+1, number)
+		b.add("route add fd0%d::2/128 via fd00:%d%d::1", side+1, side+1, number)
 	}
+	h.ip(b)
 	h.sysctl("net.ipv4.ip_forward", "1")
 	h.sysctl("net.ipv6.conf.all.forwarding", "1")
 	h.rules(rules)
@@ -135,18 +148,21 @@ func (l *lab) use(router *host) {
 	if router == l.b {
 		number = 2
 	}
+	var client, server batch
 	for _, prefix := range []string{serverAddr + "/32", "10.8.8.0/24"} {
-		l.client.ip("route replace %s via 10.0.1%d.2 src %s", prefix, number, clientAddr)
+		client.add("route replace %s via 10.0.1%d.2 src %s", prefix, number, clientAddr)
 	}
 	for _, prefix := range []string{serverAddr6 + "/128", "fd08::/64"} {
-		l.client.ip("route replace %s via fd00:1%d::2 src %s", prefix, number, clientAddr6)
+		client.add("route replace %s via fd00:1%d::2 src %s", prefix, number, clientAddr6)
 	}
 	for _, addr := range []string{natAddr, clientAddr} {
-		l.server.ip("route replace %s/32 via 10.0.2%d.2 src %s", addr, number, serverAddr)
+		server.add("route replace %s/32 via 10.0.2%d.2 src %s", addr, number, serverAddr)
 	}
 	for _, addr := range []string{natAddr6, clientAddr6} {
-		l.server.ip("route replace %s/128 via fd00:2%d::2 src %s", addr, number, serverAddr6)
+		server.add("route replace %s/128 via fd00:2%d::2 src %s", addr, number, serverAddr6)
 	}
+	l.client.ip(client)
+	l.server.ip(server)
 }
 
 // do calls f in the namespace.
@@ -182,9 +198,15 @@ func (h *host) pipe(stdin, name string, args ...string) (out string) {
 	return out
 }
 
-func (h *host) ip(format string, args ...any) {
+// batch are commands for ip, a line each.
+type batch []string
+
+func (b *batch) add(format string, args ...any) { *b = append(*b, fmt.Sprintf(format, args...)) }
+
+// ip carries out a batch.
+func (h *host) ip(b batch) {
 	h.t.Helper()
-	h.run("ip", strings.Fields(fmt.Sprintf(format, args...))...)
+	h.pipe(strings.Join(b, "\n"), "ip", "-batch", "-")
 }
 
 func (h *host) rules(rules string) {

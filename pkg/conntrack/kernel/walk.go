@@ -19,12 +19,15 @@ const walkBuffer = 1 << 16
 type Walk struct {
 	fd     int
 	filter Filter
+	// asked: the dump has been asked for. The kernel fills the first part before it
+	// returns, for which it may have to look through a large and empty table.
+	asked  bool
 	buf    []byte
 	report Report
 }
 
-// NewWalk begins a walk over the entries that the filter wants, in the calling
-// thread's network namespace.
+// NewWalk opens a walk over the entries that the filter wants, in the calling thread's
+// network namespace. The first Next begins it; NewWalk does not wait for the kernel.
 func NewWalk(filter Filter) (*Walk, error) {
 	fd, err := openSocket(walkBuffer * 2)
 	if err != nil {
@@ -32,12 +35,6 @@ func NewWalk(filter Filter) (*Walk, error) {
 	}
 	w := &Walk{fd: fd, filter: filter, buf: make([]byte, walkBuffer)}
 	if _, err := bind(fd, 0); err != nil {
-		w.Close()
-		return nil, fmt.Errorf("walk over connection tracking: %w", err)
-	}
-	var request nlmsg.Builder
-	appendDump(&request, 1, !filter.Unassured)
-	if err := send(fd, request.Bytes()); err != nil {
 		w.Close()
 		return nil, fmt.Errorf("walk over connection tracking: %w", err)
 	}
@@ -51,6 +48,9 @@ func (w *Walk) Close() error { return unix.Close(w.fd) }
 // valid only meanwhile. more is false after the last of them. After an error the walk
 // is over.
 func (w *Walk) Next(each func(*record.Entry)) (more bool, err error) {
+	if err := w.ask(); err != nil {
+		return false, fmt.Errorf("walk over connection tracking: %w", err)
+	}
 	datagram, err := nlmsg.Receive(w.fd, w.buf)
 	if err != nil {
 		return false, fmt.Errorf("walk over connection tracking: %w", err)
@@ -69,6 +69,17 @@ func (w *Walk) Next(each func(*record.Entry)) (more bool, err error) {
 		}
 	}
 	return true, nil
+}
+
+// ask asks for the dump, once.
+func (w *Walk) ask() error {
+	if w.asked {
+		return nil
+	}
+	w.asked = true
+	var request nlmsg.Builder
+	appendDump(&request, 1, !w.filter.Unassured)
+	return send(w.fd, request.Bytes())
 }
 
 // Dump calls each for all entries that the filter wants. See Walk.

@@ -1,8 +1,5 @@
 package wire
 
-// Port is the UDP port that datagrams come from and go to.
-const Port = 9406
-
 // FormatVersion is that of the header and the sealing. Hosts of different format
 // versions cannot talk; those of different versions of parts and records agree by
 // Greeting.
