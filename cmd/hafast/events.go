@@ -21,8 +21,8 @@ func newEvents() *cobra.Command {
 		GroupID: groupClient,
 		Short:   "Show the transitions, their causes and how long they took",
 		Long: `Show what the daemon remembers, oldest first: each transition with its cause
-and, on a takeover, the time of each phase; also health changes, rival claims,
-mended addresses, drains and reloads.`,
+and, on a takeover, the time of each phase; also health changes, peers that come
+and go, state sync, rival claims, mended addresses, drains and reloads.`,
 		Example: `  hafast events
   hafast events --follow
   hafast events --json | jq -r '.[] | select(.kind == "transition") | .cause'`,

@@ -60,7 +60,9 @@ func newRoot(env Env) *cobra.Command {
 		Use:   "hafast",
 		Short: "Keeps virtual IP addresses on a host whose haproxy works",
 		Long: `hafast runs VRRP between the hosts of a haproxy pair, watches the local haproxy,
-and moves the virtual IP addresses when a host or its haproxy dies.
+and moves the virtual IP addresses when a host or its haproxy dies. It sends each
+connection to the haproxy that has it, wherever the address is, and with a key
+replicates the tables that say which.
 
 Exit codes: 0 it worked, 1 it did not, 2 the command line or an input file
 could not be understood, 3 'drain --wait' ran out of time.`,

@@ -88,11 +88,14 @@ func sessionNotes(p control.SyncPeer) []string {
 		name = p.Address
 	}
 	var lines []string
+	if p.SameHostAs != "" {
+		lines = append(lines, fmt.Sprintf("  %s is the host of %s, which is told everything twice: %s", p.Address, p.SameHostAs, control.SyncOnce))
+	}
 	if p.ConfigSame != nil && !*p.ConfigSame {
 		lines = append(lines, fmt.Sprintf("  %s has another configuration: instances, vips, services, balance and sync are to be alike", name))
 	}
 	if p.DivergenceFound > 0 {
-		lines = append(lines, fmt.Sprintf("  %s: %d differed from what it has, %d mended", name, p.DivergenceFound, p.DivergenceMended))
+		lines = append(lines, fmt.Sprintf("  %s: %d differed from what it has, and were mended", name, p.DivergenceFound))
 	}
 	if n := total(p.Rejected); n > 0 {
 		lines = append(lines, fmt.Sprintf("  from %s: %d refused (%s)", name, n, byReason(p.Rejected)))

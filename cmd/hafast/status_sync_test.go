@@ -86,11 +86,11 @@ func TestSyncLines(t *testing.T) {
 			control.Sync{
 				State: control.SyncInSync, KeyID: "1a2b3c4d", OtherKeyID: "5e6f7081", Rejected: map[string]uint64{"magic": 4},
 				Tables: []control.SyncTable{{Name: control.SyncFlows, Failed: 2}, {Name: control.SyncConntrack, Failed: 1}},
-				Peers:  with(func(p *control.SyncPeer) { p.ConfigSame, p.DivergenceFound, p.DivergenceMended = new(false), 3, 2 }),
+				Peers:  with(func(p *control.SyncPeer) { p.ConfigSame, p.DivergenceFound = new(false), 3 }),
 			},
 			`sync: in sync with hab (10.9.0.167), lag 1.2ms (p99 3.0ms), 0 flows and 0 conntrack entries unprotected
   hab has another configuration: instances, vips, services, balance and sync are to be alike
-  hab: 3 differed from what it has, 2 mended
+  hab: 3 differed from what it has, and were mended
   flows: 2 did not go into the table; if it is full, raise flows in the configuration
   conntrack: 1 did not go into the table; if it is full, raise net.netfilter.nf_conntrack_max
   from others: 4 refused (4 magic)
@@ -102,6 +102,14 @@ func TestSyncLines(t *testing.T) {
 			`sync: in sync, 0 flows unprotected
   in sync with hab (10.9.0.167), lag 1.2ms (p99 3.0ms)
   connecting to hac (10.9.0.168) for 1h0m`,
+		},
+		{
+			"a host by two of its addresses",
+			control.Sync{State: control.SyncInSync, Peers: []control.SyncPeer{hab, {Address: "fd00::167", SameHostAs: "10.9.0.167", State: control.SyncInSync, Covered: true}}},
+			`sync: in sync, 0 flows unprotected
+  in sync with hab (10.9.0.167), lag 1.2ms (p99 3.0ms)
+  in sync with fd00::167
+  fd00::167 is the host of 10.9.0.167, which is told everything twice: name each host once under sync.peers, by the first of its addresses in peers, of one family on all hosts`,
 		},
 		{
 			"nobody to sync with",

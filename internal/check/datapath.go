@@ -7,10 +7,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-)
 
-// bpffs is where a BPF file system is mounted; hafast does so itself if nobody has.
-const bpffs = "/sys/fs/bpf"
+	"hafast/pkg/loader"
+)
 
 // steers tells whether there is to be a data path.
 func (c *checker) steers() bool { return c.cfg.XDP != "off" }
@@ -51,14 +50,14 @@ func (c *checker) bpfDir() {
 	dir := c.cfg.BPFDir
 	switch on, err := c.env.OnBPFFS(dir); {
 	case err != nil:
-		c.problem("bpf_dir", fmt.Sprintf("bpf_dir %s cannot be used: %v", dir, cause(err)), "write another, below "+bpffs)
+		c.problem("bpf_dir", fmt.Sprintf("bpf_dir %s cannot be used: %v", dir, cause(err)), "write another, below "+loader.BPFFS)
 	case on:
-	case !strings.HasPrefix(dir, bpffs+"/"):
+	case !strings.HasPrefix(dir, loader.BPFFS+"/"):
 		c.problem("bpf_dir", fmt.Sprintf("bpf_dir %s is not on a BPF file system", dir),
-			fmt.Sprintf("write a directory below %s, or mount one there: mount -t bpf bpf DIRECTORY", bpffs))
+			fmt.Sprintf("write a directory below %s, or mount one there: mount -t bpf bpf DIRECTORY", loader.BPFFS))
 	case !c.capable(unix.CAP_SYS_ADMIN):
-		c.problem("bpf_dir", fmt.Sprintf("no BPF file system is mounted at %s, and without CAP_SYS_ADMIN hafast cannot mount it", bpffs),
-			fmt.Sprintf("mount -t bpf bpf %s, at each boot", bpffs))
+		c.problem("bpf_dir", fmt.Sprintf("no BPF file system is mounted at %s, and without CAP_SYS_ADMIN hafast cannot mount it", loader.BPFFS),
+			fmt.Sprintf("mount -t bpf bpf %s, at each boot", loader.BPFFS))
 	}
 }
 

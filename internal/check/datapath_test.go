@@ -53,6 +53,7 @@ func TestDataPath(t *testing.T) {
 	const (
 		rootMend = "run hafast check as root on the host itself"
 		grant    = "run as root, or give the service that capability (AmbientCapabilities= of systemd)"
+		adopting = "warning f:1: CAP_SYS_ADMIN is missing: the data path of a former daemon cannot be taken over, as at an upgrade; " + grant
 		takeOff  = "stop what has put it there, or take it off: ip link set dev eth0 xdp off; or set xdp: off"
 	)
 	tests := []runTest{
@@ -94,6 +95,10 @@ func TestDataPath(t *testing.T) {
 		},
 		{name: "CAP_SYS_ADMIN has CAP_BPF in it", host: lacking(unix.CAP_BPF)},
 		{
+			name: "no CAP_SYS_ADMIN", host: lacking(unix.CAP_SYS_ADMIN),
+			want: []string{adopting},
+		},
+		{
 			name: "no CAP_SYS_PTRACE", host: lacking(unix.CAP_SYS_PTRACE),
 			want: []string{"warning f:1: CAP_SYS_PTRACE is missing: what haproxy listens on cannot be found out if it runs as another user; " + grant + ", or write services: by hand"},
 		},
@@ -108,7 +113,7 @@ func TestDataPath(t *testing.T) {
 				lacking(unix.CAP_SYS_ADMIN)(h)
 				h.noBPFFS = true
 			},
-			want: []string{"f:1: no BPF file system is mounted at /sys/fs/bpf, and without CAP_SYS_ADMIN hafast cannot mount it; mount -t bpf bpf /sys/fs/bpf, at each boot"},
+			want: []string{adopting, "f:1: no BPF file system is mounted at /sys/fs/bpf, and without CAP_SYS_ADMIN hafast cannot mount it; mount -t bpf bpf /sys/fs/bpf, at each boot"},
 		},
 		{
 			name: "bpf_dir elsewhere", text: pair + "bpf_dir: /var/bpf\n",

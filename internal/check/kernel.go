@@ -70,6 +70,11 @@ func (c *checker) privileges() {
 			mend: grant + ", or set xdp: off", unneeded: !c.steers() || c.capable(unix.CAP_SYS_ADMIN),
 		},
 		{
+			// To open an object by its number asks for it, whatever CAP_BPF allows.
+			capability: unix.CAP_SYS_ADMIN, name: "CAP_SYS_ADMIN", what: "the data path of a former daemon cannot be taken over, as at an upgrade",
+			mend: grant, warning: true, unneeded: !c.steers() || !c.capable(unix.CAP_BPF),
+		},
+		{
 			capability: unix.CAP_SYS_PTRACE, name: "CAP_SYS_PTRACE", what: "what haproxy listens on cannot be found out if it runs as another user",
 			mend: grant + ", or write services: by hand", warning: true,
 			unneeded: !c.steers() || len(c.cfg.Services) > 0 || c.cfg.HAProxy.Mode == config.HAProxyOff,

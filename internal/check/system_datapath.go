@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"path/filepath"
 	"runtime"
 
 	"github.com/cilium/ebpf"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hafast/internal/link"
+	"hafast/pkg/loader"
 )
 
 // XDPMissing implements [DataPath] by trying: distributions backport features, and
@@ -101,17 +101,7 @@ func tryXDPLink() error {
 }
 
 // OnBPFFS implements [DataPath].
-func (system) OnBPFFS(dir string) (bool, error) {
-	for {
-		var st unix.Statfs_t
-		err := unix.Statfs(dir, &st)
-		if errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
-			dir = filepath.Dir(dir)
-			continue
-		}
-		return err == nil && st.Type == unix.BPF_FS_MAGIC, err
-	}
-}
+func (system) OnBPFFS(dir string) (bool, error) { return loader.OnBPFFS(dir) }
 
 // XDP implements [DataPath].
 func (system) XDP(device, bpfDir string) (XDP, error) {
@@ -119,7 +109,7 @@ func (system) XDP(device, bpfDir string) (XDP, error) {
 	if err != nil {
 		return XDP{}, fmt.Errorf("read interface: %w", err)
 	}
-	x := XDP{Driver: driver(device)}
+	x := XDP{Driver: loader.Driver(device)}
 	if x.Native, err = native(l.Attrs().Index); err != nil {
 		return XDP{}, err
 	}
@@ -133,21 +123,6 @@ func (system) XDP(device, bpfDir string) (XDP, error) {
 		}
 	}
 	return x, nil
-}
-
-// driver is the name of an interface's driver.
-func driver(device string) string {
-	const unknown = "unknown"
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return unknown
-	}
-	defer unix.Close(fd)
-	info, err := unix.IoctlGetEthtoolDrvinfo(fd, device)
-	if err != nil {
-		return unknown
-	}
-	return unix.ByteSliceToString(info.Driver[:])
 }
 
 // From linux/netdev.h.
@@ -212,7 +187,7 @@ func programName(id ebpf.ProgramID) string {
 
 // pinned tells whether a program, or a link that holds it, is pinned below dir.
 func pinned(dir string, id ebpf.ProgramID) (bool, error) {
-	if on, err := (system{}).OnBPFFS(dir); err != nil || !on {
+	if on, err := loader.OnBPFFS(dir); err != nil || !on {
 		return false, err
 	}
 	for p, err := range pin.WalkDir(dir, nil) {

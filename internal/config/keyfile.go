@@ -27,15 +27,6 @@ func NewKey(rand io.Reader) (string, error) {
 	return base64.StdEncoding.EncodeToString(key[:]), nil
 }
 
-// ReadKey returns the first key of a key file, the one that seals what is sent.
-func ReadKey(path string) ([]byte, error) {
-	keys, err := ReadKeys(path)
-	if err != nil {
-		return nil, err
-	}
-	return keys[0], nil
-}
-
 // ReadKeys returns the one or two keys of a file, [KeySize] bytes each. A file has
 // a key in base64 per line; empty lines and lines that start with # are passed
 // over. The first key seals what is sent, both open what is received, so that

@@ -19,12 +19,12 @@ func TestKeyRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := writeKeys(t, line+"\n", 0o600)
-	key, err := ReadKey(path)
+	keys, err := ReadKeys(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(key, bytes.Repeat([]byte{0xfb}, KeySize)) {
-		t.Errorf("read %x", key)
+	if len(keys) != 1 || !bytes.Equal(keys[0], bytes.Repeat([]byte{0xfb}, KeySize)) {
+		t.Errorf("read %x", keys)
 	}
 }
 

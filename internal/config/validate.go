@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"hafast/internal/steering"
 )
 
-// maxPeers is what the data path has room for (bpf/abi.h: MAX_TARGETS) beside this host.
-const maxPeers = 15
+// maxPeers is what the data path has room for beside this host.
+const maxPeers = steering.MaxTargets - 1
 
 // validate checks the rules that bind several keys. Values that could not be
 // read are zero by now and have been reported, so they are passed over.

@@ -27,6 +27,8 @@ type replication struct {
 	scope []netip.Addr
 	// lacking: this host does not know what it must to take another's place.
 	lacking bool
+	// doubled are peers that have turned out to be further addresses of others.
+	doubled []netip.Addr
 }
 
 // readinessChanged is whether this host knows what it must to take another's place.
@@ -135,4 +137,25 @@ func (l *loop) rekey(keys [][]byte) error {
 	}
 	l.sync.channel.SetConfig(l.cfg.SharedHash())
 	return l.sync.channel.SetKeys(keys)
+}
+
+// noteDoubles warns, once for each, of peers that are another address of one before them:
+// all state goes to their host twice, or waits for an answer that comes from the other.
+func (l *loop) noteDoubles(told []peering.Neighbour) {
+	if !l.cfg.Sync.On() {
+		return
+	}
+	for i, n := range told {
+		p := l.fleet.peer(n.Addr)
+		if p == nil || slices.Contains(l.sync.doubled, p.addr) {
+			continue
+		}
+		for _, former := range told[:i] {
+			if q := l.fleet.peer(former.Addr); q != nil && same(q, p) {
+				l.sync.doubled = append(l.sync.doubled, p.addr)
+				l.log.Warn("two peers are one host, which is told everything twice: "+control.SyncOnce, "peer", l.nameOf(q), "again", p.addr)
+				break
+			}
+		}
+	}
 }

@@ -1,9 +1,6 @@
 package keepalived
 
-import (
-	"net/netip"
-	"strings"
-)
+import "net/netip"
 
 // conntrackd translates conntrackd.conf: who talks to whom is carried over, how
 // they do it is not, because hafast has a protocol of its own.
@@ -63,12 +60,23 @@ func (t *translator) conntrackdSync(block *node) {
 			t.conntrackdMulticast(n)
 		case "Options":
 			for _, c := range n.children {
-				t.leftOut(c, to, "hafast always replicates TCP windows and expectations as the kernel has them; left out", true)
+				reason, known := reasonSyncOption(c.keyword)
+				t.leftOut(c, to, reason, known)
 			}
 		default:
 			t.leftOut(n, to, "", false)
 		}
 	}
+}
+
+func reasonSyncOption(keyword string) (string, bool) {
+	switch keyword {
+	case "TCPWindowTracking":
+		return "the kernel tells nobody where a TCP window is, and holds no replica to one; left out", true
+	case "ExpectationSync":
+		return "hafast replicates connections that a helper has expected, with the one they belong to, but no expectation that still waits; left out", true
+	}
+	return "", false
 }
 
 // conntrackdMode warns of the protocol and its tuning.
@@ -171,25 +179,11 @@ func (t *translator) conntrackdGeneral(block *node) {
 		case "Lockfile", "LockFile", "UNIX", "Systemd":
 			reason = "hafast has one socket, control.socket, for all its commands; left out"
 		case "Filter":
-			reason = "write what is wanted of it as sync.filter; left out"
+			t.conntrackdFilter(n)
+			continue
 		default:
 			known = false
 		}
 		t.leftOut(n, to, reason, known)
-		if n.block && n.keyword == "Filter" {
-			t.filterNote(n)
-		}
-	}
-}
-
-// filterNote keeps the filter's text at hand for whoever writes it anew.
-func (t *translator) filterNote(block *node) {
-	for _, n := range block.children {
-		items := make([]string, 0, len(n.children))
-		for _, c := range n.children {
-			items = append(items, strings.Join(c.words(), " "))
-		}
-		text := "It was: " + n.title() + " " + clip(strings.Join(items, ", "))
-		t.doc.sync.notes = append(t.doc.sync.notes, note{block.at, text})
 	}
 }

@@ -74,7 +74,7 @@ func emit(d *document) []byte {
 		top[len(top)-1].above = d.announce.notes
 	}
 	if d.sync != nil {
-		top.section("sync", d.sync.yaml())
+		top.section("sync", d.sync.yaml(len(d.instances) > 0))
 		top[len(top)-1].above = d.sync.notes
 	}
 	w.mapping(0, top)
@@ -307,15 +307,18 @@ func (a *announce) yaml() yamlMap {
 	return m
 }
 
-func (s *syncSection) yaml() yamlMap {
+func (s *syncSection) yaml(vipsKnown bool) yamlMap {
 	key := notes{{text: "'hafast keygen' prints a key: the same on all hosts, readable by root alone."}}
 	m := yamlMap{{above: key, key: "key_file", value: scalar("/etc/hafast/sync.key")}}
-	m.add("conntrack", boolean(true))
+	m.add("conntrack", boolean(!s.filter.foreign))
 	if s.listen.IsValid() {
 		m.add("listen", address(s.listen))
 	}
 	if len(s.peers) > 0 {
 		m.add("peers", flowList(s.peers, address))
+	}
+	if filter := s.filter.yaml(vipsKnown); len(filter) > 0 && !s.filter.foreign {
+		m.add("filter", filter)
 	}
 	return m
 }

@@ -183,4 +183,5 @@ type syncSection struct {
 	notes  notes
 	listen netip.Addr
 	peers  []netip.Addr
+	filter syncFilter
 }

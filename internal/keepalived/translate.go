@@ -174,6 +174,7 @@ func (t *translator) finish() {
 	t.settleAnnounce()
 	t.settleInterface()
 	t.settlePeers()
+	t.settleSync()
 	t.settleGroups()
 	t.settleUsers()
 	t.settleNotes()

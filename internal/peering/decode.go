@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"hafast/internal/steering"
-	"hafast/pkg/vrrp"
 )
 
 // Decode reads a hello. The error is a Reject, or wraps one.
@@ -54,11 +53,7 @@ func (r *reader) body(h *Hello) {
 	h.Boot = r.uint64()
 	h.Sequence = r.uint64()
 	h.State = State(r.byte())
-	flags := r.byte()
-	if flags&^flagLiveness != 0 {
-		r.fail(RejectValue)
-	}
-	h.Liveness = flags&flagLiveness != 0
+	r.take(1) // reserved
 	copy(h.MAC[:], r.take(6))
 	h.Left = r.uint32()
 	h.Node = r.text()
@@ -66,12 +61,7 @@ func (r *reader) body(h *Hello) {
 	for range r.count(int(r.byte()), 1+4, MaxAddresses) {
 		h.Addresses = append(h.Addresses, r.addr(r.six()))
 	}
-	if n := r.count(int(r.uint16()), 4, MaxInstances); n > 0 {
-		h.Instances = make([]Instance, n)
-	}
-	for i := range h.Instances {
-		h.Instances[i] = Instance{IPv6: r.six(), VRID: r.byte(), Priority: r.byte(), State: vrrp.State(r.byte())}
-	}
+	r.take(4 * int(r.uint16())) // reserved
 	h.Services = r.services(h.Services, false)
 	h.Services = r.services(h.Services, true)
 }

@@ -1,5 +1,5 @@
 // Package peering tells the other hosts how this one is, and hears it of them:
-// what each serves, whether it takes new flows, where its instances stand.
+// what each serves, whether it takes new flows, by which addresses it is known.
 //
 //	daemon's loop ──SetSelf──> Exchange ──hello──> Carrier ──> peers
 //	     ^                        │  every 100 ms; upon a change at once and

@@ -16,9 +16,8 @@ const magic = "hafP"
 
 // Fixed values on the wire.
 const (
-	flagLiveness = 1 << 0
-	family4      = 4
-	family6      = 6
+	family4 = 4
+	family6 = 6
 )
 
 // AppendBinary appends the hello as it goes over the wire. Numbers are
@@ -30,16 +29,18 @@ const (
 //	boot       8   not 0
 //	sequence   8
 //	state      1   1 up, 2 drain, 3 down, 4 stopping
-//	flags      1   bit 0: answers S-BFD; the others are 0
+//	           1   0
 //	mac        6
 //	left       4   connections
 //	node       text
 //	reason     text
 //	addresses  1   how many, then for each: family (4 or 6), 4 or 16 bytes
-//	instances  2   how many, then for each: family, VRID, priority, state
-//	               (0 init, 1 backup, 2 active, 3 fault)
+//	           2   0
 //	services   2   of IPv4: how many, then for each: VIP (4), port (2), protocol (1)
 //	           2   of IPv6: the same with 16 bytes; both in ascending order
+//
+// Where there is a 0, earlier releases said whether the host answers S-BFD, and how
+// many instances of 4 bytes each follow. Both are passed over.
 //
 // There is one way only to write a hello. The error is a Reject: what would be
 // rejected is not sent; see Fit.
@@ -52,11 +53,7 @@ func (h Hello) AppendBinary(b []byte) ([]byte, error) {
 	b = appendText(b, h.Software)
 	b = binary.BigEndian.AppendUint64(b, h.Boot)
 	b = binary.BigEndian.AppendUint64(b, h.Sequence)
-	var flags byte
-	if h.Liveness {
-		flags |= flagLiveness
-	}
-	b = append(b, byte(h.State), flags)
+	b = append(b, byte(h.State), 0)
 	b = append(b, h.MAC[:]...)
 	b = binary.BigEndian.AppendUint32(b, h.Left)
 	b = appendText(b, h.Node)
@@ -66,10 +63,7 @@ func (h Hello) AppendBinary(b []byte) ([]byte, error) {
 		b = append(b, family(!a.Is4()))
 		b = appendAddr(b, a)
 	}
-	b = binary.BigEndian.AppendUint16(b, uint16(len(h.Instances)))
-	for _, in := range h.Instances {
-		b = append(b, family(in.IPv6), in.VRID, in.Priority, byte(in.State))
-	}
+	b = append(b, 0, 0)
 	fours := 0
 	for fours < len(h.Services) && h.Services[fours].VIP.Is4() {
 		fours++

@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"hafast/internal/steering"
-	"hafast/pkg/vrrp"
 )
 
 // ErrLeftOut is wrapped by what Fit returns when something did not fit.
@@ -29,10 +28,6 @@ func Fit(h Hello) (Hello, error) {
 	}
 	h.Software, h.Node, h.Reason = fitText(h.Software), fitText(h.Node), fitText(h.Reason)
 	h.Addresses = fitAddresses(h.Addresses, leave)
-	instances := slices.DeleteFunc(slices.Clone(h.Instances), func(in Instance) bool { return in.VRID == 0 || in.State > vrrp.Fault })
-	leave(len(h.Instances)-len(instances), "instances that are no good")
-	leave(len(instances)-MaxInstances, fmt.Sprintf("instances beyond %d", MaxInstances))
-	h.Instances = instances[:min(len(instances), MaxInstances)]
 	h.Services = fitServices(h.Services, leave)
 	return h, errors.Join(out...)
 }

@@ -7,15 +7,12 @@ import (
 	"unicode/utf8"
 
 	"hafast/internal/steering"
-	"hafast/pkg/vrrp"
 )
 
 // Bounds of a hello. All at their largest, it is under MaxSize.
 const (
 	// MaxServices is of each family.
-	MaxServices = steering.MaxServices
-	// MaxInstances is the number of gates that the data path has.
-	MaxInstances = 1024
+	MaxServices  = steering.MaxServices
 	MaxAddresses = 64
 	// MaxText bounds each text, in bytes.
 	MaxText = 255
@@ -56,16 +53,6 @@ func (s State) String() string {
 	}
 }
 
-// Instance is a virtual router of a host and where it stands.
-type Instance struct {
-	IPv6 bool
-	// VRID is 1-255. The same one may occur twice, on different interfaces.
-	VRID uint8
-	// Priority is the effective one: what it would advertise.
-	Priority uint8
-	State    vrrp.State
-}
-
 // Hello is all that a host says of itself.
 type Hello struct {
 	// Software is the version of its hafast, for people to read.
@@ -80,14 +67,11 @@ type Hello struct {
 	// Left is how many connections are still with its haproxy, of interest while
 	// it drains or stops.
 	Left uint32
-	// Liveness is whether it answers S-BFD.
-	Liveness bool
 	// MAC is that of the interface which carries its peer-facing address.
 	MAC [6]byte
 	// Addresses are its own ones, of all interfaces that take part: adverts come
 	// from these.
 	Addresses []netip.Addr
-	Instances []Instance
 	// Services are what its haproxy serves, ordered by steering.Service.Compare.
 	Services []steering.Service
 }
@@ -99,9 +83,8 @@ func (h Hello) same(o Hello) bool {
 
 func (h Hello) sameButLeft(o Hello) bool {
 	return h.Software == o.Software && h.Node == o.Node && h.Boot == o.Boot &&
-		h.State == o.State && h.Reason == o.Reason && h.Liveness == o.Liveness && h.MAC == o.MAC &&
+		h.State == o.State && h.Reason == o.Reason && h.MAC == o.MAC &&
 		slices.Equal(h.Addresses, o.Addresses) &&
-		slices.Equal(h.Instances, o.Instances) &&
 		slices.Equal(h.Services, o.Services)
 }
 
@@ -115,16 +98,11 @@ func (h Hello) check() error {
 	switch {
 	case h.Boot == 0 || h.State < Up || h.State > Stopping:
 		return RejectValue
-	case len(h.Addresses) > MaxAddresses || len(h.Instances) > MaxInstances:
+	case len(h.Addresses) > MaxAddresses:
 		return RejectCount
 	}
 	for _, a := range h.Addresses {
 		if !unicast(a) {
-			return RejectValue
-		}
-	}
-	for _, in := range h.Instances {
-		if in.VRID == 0 || in.State > vrrp.Fault {
 			return RejectValue
 		}
 	}

@@ -110,10 +110,8 @@ func TestEveryFieldIsNews(t *testing.T) {
 		"state":     func(h *Hello) { h.State = Stopping },
 		"reason":    func(h *Hello) { h.Reason = "" },
 		"left":      func(h *Hello) { h.Left-- },
-		"liveness":  func(h *Hello) { h.Liveness = false },
 		"mac":       func(h *Hello) { h.MAC[5]++ },
 		"addresses": func(h *Hello) { h.Addresses = h.Addresses[:1] },
-		"instances": func(h *Hello) { h.Instances[1].Priority++ },
 		"services":  func(h *Hello) { h.Services = h.Services[1:] },
 	} {
 		t.Run(name, func(t *testing.T) {

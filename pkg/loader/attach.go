@@ -207,11 +207,11 @@ func (d *DataPath) linkTo(at networkInterface, flags link.XDPAttachFlags) (link.
 func refusal(at networkInterface, err error) string {
 	switch {
 	case errors.Is(err, unix.EOPNOTSUPP):
-		return fmt.Sprintf("the driver of %s (%s) has no native XDP", at.name, at.driver())
+		return fmt.Sprintf("the driver of %s (%s) has no native XDP", at.name, Driver(at.name))
 	case errors.Is(err, unix.ENOMEM):
-		return fmt.Sprintf("the driver of %s (%s) has no queues or memory left for native XDP", at.name, at.driver())
+		return fmt.Sprintf("the driver of %s (%s) has no queues or memory left for native XDP", at.name, Driver(at.name))
 	default:
-		return fmt.Sprintf("the driver of %s (%s) refuses native XDP, often for the MTU, LRO or the number of queues", at.name, at.driver())
+		return fmt.Sprintf("the driver of %s (%s) refuses native XDP, often for the MTU, LRO or the number of queues", at.name, Driver(at.name))
 	}
 }
 

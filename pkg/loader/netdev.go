@@ -42,15 +42,16 @@ func interfaceName(index int) string {
 	return l.Attrs().Name
 }
 
-// driver is the name of the interface's driver, for a message.
-func (n networkInterface) driver() string {
+// Driver is the name of an interface's driver, for a message; "unknown" if it cannot be
+// found out.
+func Driver(device string) string {
 	const unknown = "unknown"
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return unknown
 	}
 	defer unix.Close(fd)
-	info, err := unix.IoctlGetEthtoolDrvinfo(fd, n.name)
+	info, err := unix.IoctlGetEthtoolDrvinfo(fd, device)
 	if err != nil {
 		return unknown
 	}

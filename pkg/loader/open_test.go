@@ -249,16 +249,16 @@ func TestBPFFSIsMountedAtItsUsualPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount("/sys", unix.MNT_DETACH) })
-	const dir = bpffsRoot + "/sub/hafast"
+	const dir = BPFFS + "/sub/hafast"
 	d := open(t, dir)
 	t.Cleanup(func() {
 		_ = d.Close()
-		_ = unix.Unmount(bpffsRoot, unix.MNT_DETACH)
+		_ = unix.Unmount(BPFFS, unix.MNT_DETACH)
 	})
-	if notes := d.Notes(); len(notes) != 1 || !strings.Contains(notes[0], bpffsRoot) {
+	if notes := d.Notes(); len(notes) != 1 || !strings.Contains(notes[0], BPFFS) {
 		t.Errorf("notes are %q", notes)
 	}
-	if ok, err := onBPFFS(dir); !ok || err != nil {
+	if ok, err := OnBPFFS(dir); !ok || err != nil {
 		t.Errorf("not on bpffs: %v", err)
 	}
 }
