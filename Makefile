@@ -57,7 +57,7 @@ lint: ## gofumpt, go vet, staticcheck, shellcheck; go.mod and go.sum tidy
 	$(GO) mod tidy -diff
 
 .PHONY: bench
-bench: bench-takeover bench-xdp bench-path bench-share bench-scale bench-sync bench-soak ## measure, beside keepalived and others
+bench: bench-takeover bench-xdp bench-path bench-share bench-scale bench-sync bench-flowsync bench-soak ## measure, beside keepalived and others
 
 .PHONY: bench-takeover
 bench-takeover: ## outage of fresh and held connections at every fault (about 15 minutes)
@@ -89,10 +89,16 @@ bench-share: ## requests/s of two capped haproxies, shared against local
 	$(GO) run ./test/netns/cmd/bench share $(BENCHFLAGS)
 
 .PHONY: bench-sync
-bench-sync: ## replication of connection tracking on a router pair, beside conntrackd
+bench-sync: ## replication of connection tracking on a router pair, beside conntrackd (about 15 minutes)
 	./test/setup.sh bench
 	$(MAKE) build
 	$(GO) run ./test/netns/cmd/bench sync $(BENCHFLAGS)
+
+.PHONY: bench-flowsync
+bench-flowsync: ## replication of the XDP program's flows (about 2 minutes)
+	./test/setup.sh bench
+	$(MAKE) build
+	$(GO) run ./test/netns/cmd/bench flowsync $(BENCHFLAGS)
 
 .PHONY: bench-soak
 bench-soak: ## ten minutes of probing on a busy machine

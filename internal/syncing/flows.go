@@ -32,6 +32,7 @@ type flowTable struct {
 	path   FlowPath
 	log    *slog.Logger
 	events []loader.FlowEvent
+	news   record.Flow // in hand
 	// begun is the generation that was new at a peer's last Begin.
 	begun    map[netip.Addr]uint32
 	replicas []loader.Replica
@@ -66,14 +67,9 @@ func (t *flowTable) gather(engine *conntrack.Engine) (found bool) {
 	}
 	for taken := 0; taken < maxEvents; {
 		n, lost, err := t.path.FlowEvents(t.events)
-		now := time.Now()
-		for i := range t.events[:n] {
-			if r, ok := t.record(&t.events[i].Flow); ok {
-				engine.Flow(now, newsOf(t.events[i].Kind), &r)
-			}
-		}
+		t.take(time.Now(), engine, t.events[:n])
 		if lost > 0 {
-			engine.Lost(now)
+			engine.Lost(time.Now())
 		}
 		if err != nil {
 			t.failed.Error(t.log, "flow events are not read", err)
@@ -86,6 +82,24 @@ func (t *flowTable) gather(engine *conntrack.Engine) (found bool) {
 	return found
 }
 
+// take hands events on. Most of a moment are of one target or two, so that the last
+// one's address is remembered.
+func (t *flowTable) take(now time.Time, engine *conntrack.Engine, events []loader.FlowEvent) {
+	place, target, known := -1, record.Address{}, false
+	for i := range events {
+		f := &events[i].Flow
+		if f.Place != place {
+			var addr netip.Addr
+			addr, known = t.path.PlaceOf(f.Place)
+			place, target = f.Place, record.AddressOf(addr)
+		}
+		if known {
+			t.news = recordOf(f, target)
+			engine.Flow(now, newsOf(events[i].Kind), &t.news)
+		}
+	}
+}
+
 func newsOf(kind loader.EventKind) conntrack.News {
 	if kind == loader.FlowCreated {
 		return conntrack.Created
@@ -96,13 +110,17 @@ func newsOf(kind loader.EventKind) conntrack.News {
 // record is a flow as it travels; false for one whose target nobody knows any more.
 func (t *flowTable) record(f *loader.Flow) (record.Flow, bool) {
 	target, ok := t.path.PlaceOf(f.Place)
+	return recordOf(f, record.AddressOf(target)), ok
+}
+
+func recordOf(f *loader.Flow, target record.Address) record.Flow {
 	return record.Flow{
 		Key: record.FlowKey{
 			Client: record.AddressOf(f.Client.Addr()), ClientPort: f.Client.Port(),
 			VIP: record.AddressOf(f.VIP.Addr()), VIPPort: f.VIP.Port(), Proto: f.Proto,
 		},
-		Target: record.AddressOf(target), Closing: f.Closing, Idle: f.Idle,
-	}, ok
+		Target: target, Closing: f.Closing, Idle: f.Idle,
+	}
 }
 
 // flow is a flow that a peer told, for this host's table; false for one whose target

@@ -95,9 +95,11 @@ type kind[K comparable, R any] struct {
 	// size is roughly that of a record on the wire, in bytes.
 	size int
 	// delay is how long news wait for what becomes of their records: those that come and
-	// go meanwhile need not travel.
-	delay time.Duration
-	key   func(*R) K
+	// go meanwhile need not travel. patient: each waits for so long, otherwise none does
+	// once there are enough to fill a datagram.
+	delay   time.Duration
+	patient bool
+	key     func(*R) K
 	// ahead: a Walker may have read a record some time before it hands it over.
 	ahead bool
 	// gone tells whether a record that a peer does not have need not be told any more.
@@ -131,7 +133,7 @@ var flowKind = &kind[record.FlowKey, record.Flow]{
 var entryKind = &kind[record.EntryKey, record.Entry]{
 	table: wire.Entries,
 	size:  48,
-	delay: entryDelay,
+	delay: entryDelay, patient: true,
 	key:   func(e *record.Entry) record.EntryKey { return e.Key },
 	ahead: true,
 	gone:  closed,

@@ -8,11 +8,20 @@ import (
 )
 
 // RouterHafast runs hafast on a pair of routers, with the kernel's connections
-// replicated over the sync link.
+// replicated over the sync link unless it is Unsynced.
 type RouterHafast struct {
 	*Hafast
+	Unsynced bool
 	// key is what both daemons seal their datagrams with, as a key file has it.
 	key []byte
+}
+
+// Name implements System.
+func (f *RouterHafast) Name() string {
+	if f.Unsynced {
+		return f.Hafast.Name() + "-unsynced"
+	}
+	return f.Hafast.Name()
 }
 
 // NewRouterHafast finds the binary as [NewHafast] does, and makes a key.
@@ -29,9 +38,12 @@ func NewRouterHafast() (*RouterHafast, error) {
 
 // Start implements System.
 func (f *RouterHafast) Start(_ context.Context, h *Host) error {
-	key := h.Path("sync.key")
-	if err := os.WriteFile(key, f.key, 0o600); err != nil {
-		return err
+	key := "" // there is no sync without one
+	if !f.Unsynced {
+		key = h.Path("sync.key")
+		if err := os.WriteFile(key, f.key, 0o600); err != nil {
+			return err
+		}
 	}
 	if err := render(f.ConfigPath(h), "hafast-routers.yaml", map[string]any{
 		"Node":       h.Name,

@@ -14,8 +14,8 @@ import (
 
 const (
 	// samples is how many connections are followed, lagWindow for how long at most.
-	samples   = 300
-	lagWindow = 10 * time.Second
+	samples   = 200
+	lagWindow = 6 * time.Second
 	// lookEvery is the pause between two looks for a connection, and so the error of a
 	// sample.
 	lookEvery = 100 * time.Microsecond

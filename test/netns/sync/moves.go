@@ -23,23 +23,53 @@ type Moves struct {
 	LoadFailed uint64 `json:"load_failed"`
 }
 
-// Plan is how they change over.
+// Plan is how they change over: on purpose or by the Active's death.
 type Plan struct {
-	// Planned is how often they do so on purpose, there and back. With 0 the router
-	// that is Active dies.
+	// Planned is how often they do so on purpose, there and back, one change after the
+	// other.
 	Planned int `json:"planned"`
+	// Deaths is how often the router dies that is Active, each time in a lab of its own.
+	Deaths int `json:"deaths"`
 	// Lossy has a tenth of the sync link's frames lost, and as many come late.
 	Lossy bool `json:"lossy"`
 }
 
-// Plans are those that are measured: with and without losses, so many planned changes, if
-// any, and a host's death.
-func Plans(planned int) []Plan {
-	plans := []Plan{{Planned: planned}, {}, {Planned: planned, Lossy: true}, {Lossy: true}}
-	if planned == 0 {
-		plans = []Plan{{}, {Lossy: true}}
+// Plans are those that are measured: with and without losses, so many planned changes,
+// and so many deaths.
+func Plans(planned, deaths int) (plans []Plan) {
+	for _, lossy := range []bool{false, true} {
+		if planned > 0 {
+			plans = append(plans, Plan{Planned: planned, Lossy: lossy})
+		}
+		if deaths > 0 {
+			plans = append(plans, Plan{Deaths: deaths, Lossy: lossy})
+		}
 	}
 	return plans
+}
+
+// othersPlanned and othersDeaths bound the changes of systems that are compared with: a
+// connection that one of them has lost is waited for until patience ends, at each change.
+const (
+	othersPlanned = 10
+	othersDeaths  = 2
+)
+
+// For is as much of the plan as a system carries out. What replicates nothing has lost
+// all after one change, and after the next one again what it had learnt since.
+func (p Plan) For(sys System) Plan {
+	switch {
+	case CostOnly(sys):
+		return Plan{}
+	case sys.Name() == ours:
+	case Replicates(sys):
+		p.Planned, p.Deaths = min(p.Planned, othersPlanned), min(p.Deaths, othersDeaths)
+	case p.Lossy: // There is nothing to lose.
+		return Plan{}
+	default:
+		p.Planned, p.Deaths = min(p.Planned, 2), min(p.Deaths, 1)
+	}
+	return p
 }
 
 // String names the plan.
@@ -54,9 +84,9 @@ func (p Plan) String() string {
 	return name
 }
 
-// impairment is that of a lossy plan.
-func impairment() lab.Impairment {
-	return lab.Impairment{Loss: 0.1, Late: 0.1, Delay: 5 * time.Millisecond, Seed: 1}
+// impairment is that of a lossy plan, another for each seed.
+func impairment(seed uint64) lab.Impairment {
+	return lab.Impairment{Loss: 0.1, Late: 0.1, Delay: 5 * time.Millisecond, Seed: seed}
 }
 
 // Move is what the held connections have seen of one change.
@@ -82,21 +112,44 @@ func (m Move) String() string {
 
 // String is the outcome in a few words.
 func (m Moves) String() string {
-	var moves []string
-	for _, move := range m.Moves {
-		moves = append(moves, move.String())
+	// The same result again and again is told once.
+	var alive []string
+	for first, n := 0, 0; first < len(m.Moves); first = n {
+		for n = first; n < len(m.Moves) && m.Moves[n].Alive == m.Moves[first].Alive; n++ {
+		}
+		text := fmt.Sprint(m.Moves[first].Alive)
+		if n-first > 1 {
+			text += fmt.Sprintf(" (%d times)", n-first)
+		}
+		alive = append(alive, text)
 	}
-	return fmt.Sprintf("%s: of %d %s; %d of %d new ones failed", m.Plan, m.Held, strings.Join(moves, "; "), m.LoadFailed, m.LoadOK+m.LoadFailed)
+	var quick, longest float64
+	for _, move := range m.Moves {
+		quick, longest = max(quick, move.QuickMS), max(longest, move.LongestMS)
+	}
+	return fmt.Sprintf("%s: of %d alive %s; silent for %.0f ms at most, quick ones for %.0f ms; %d of %d new ones failed",
+		m.Plan, m.Held, strings.Join(alive, ", "), longest, quick, m.LoadFailed, m.LoadOK+m.LoadFailed)
 }
 
 // Moves holds connections under load and carries out the plan.
 func (r *Runner) Moves(ctx context.Context, sys System, plan Plan) (Moves, error) {
 	result := Moves{System: sys.Name(), Plan: plan, Held: r.held()}
-	err := inPair(ctx, sys, func(p *pair) error {
+	for n := range max(1, plan.Deaths) {
+		if err := r.change(ctx, sys, &result, uint64(n+1)); err != nil {
+			return result, err
+		}
+	}
+	return result, nil
+}
+
+// change carries out what is done of the plan in one lab, and adds what comes of it.
+func (r *Runner) change(ctx context.Context, sys System, result *Moves, seed uint64) error {
+	plan := result.Plan
+	return inPair(ctx, sys, func(p *pair) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*setupTimeout+time.Duration(plan.Planned+1)*(setupTimeout+patience))
 		defer cancel()
 		if plan.Lossy {
-			if err := p.Impair(impairment()); err != nil {
+			if err := p.Impair(impairment(seed)); err != nil {
 				return err
 			}
 		}
@@ -119,14 +172,15 @@ func (r *Runner) Moves(ctx context.Context, sys System, plan Plan) (Moves, error
 		if err := pass(ctx, warmup); err != nil {
 			return err
 		}
-		if result.Moves, err = p.carryOut(ctx, plan, held); err != nil {
+		moves, err := p.carryOut(ctx, plan, held)
+		if err != nil {
 			return err
 		}
 		count, err := l.Count(ctx)
-		result.LoadOK, result.LoadFailed = count.OK, count.Failed
+		result.Moves = append(result.Moves, moves...)
+		result.LoadOK, result.LoadFailed = result.LoadOK+count.OK, result.LoadFailed+count.Failed
 		return err
 	})
-	return result, err
 }
 
 func (p *pair) carryOut(ctx context.Context, plan Plan, held *traffic.Held) (moves []Move, err error) {
@@ -165,8 +219,9 @@ const (
 	// patience is how long held connections have to come back: TCP sends again after 0.2,
 	// 0.6, 1.4 and 3 s.
 	patience = 5 * time.Second
-	// dwell is the least time between two changes.
-	dwell = 2 * time.Second
+	// dwell is the least time between two changes. Each held connection says something
+	// three times meanwhile.
+	dwell = 1500 * time.Millisecond
 )
 
 // observe makes a change, gives the held connections time to come back and returns what

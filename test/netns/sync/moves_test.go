@@ -20,10 +20,10 @@ func TestReplicationIsWhatSavesConnections(t *testing.T) {
 		least, most int
 	}{
 		{none, Plan{Planned: 1}, 0, 0},
-		{"conntrackd-ftfw", Plan{Planned: 1}, 1, held},
-		{"hafast", Plan{Planned: 4}, held, held},
-		{"hafast", Plan{}, held, held},
-		{"hafast", Plan{Planned: 2, Lossy: true}, held, held},
+		{conntrackdFTFW, Plan{Planned: 1}, 1, held},
+		{ours, Plan{Planned: 4}, held, held},
+		{ours, Plan{Deaths: 2}, held, held},
+		{ours, Plan{Planned: 2, Lossy: true}, held, held},
 	}
 	for _, tt := range tests {
 		t.Run(tt.system+", "+tt.plan.String(), func(t *testing.T) {

@@ -35,7 +35,7 @@ func (r *Report) parts() []part {
 		{"Connections", fmt.Sprintf("The rate is that of a client that opens, uses and closes connections as quickly as "+
 			"they are answered. What one costs is measured at %d a second, the same for all systems: *sender* and *receiver* "+
 			"are the daemons' processor time on the Active router and on the other, *machine* is the busy time of the "+
-			"whole machine beyond that of *none*, so it has the kernel's work on events and datagrams too. What an idle pair "+
+			"whole machine beyond that of the same system without replication, so it has the kernel's work on events and datagrams too. What an idle pair "+
 			"uses is not in these; it is the daemons' shares of a core under *idle*. Bytes are those on the sync link. Medians of %d rounds of %.0f s.", defaultPace, r.Rounds, r.WindowS), r.rateTable()},
 		{"Lag", "The time from a connection's establishment, as its client sees it, until the other router knows it as " +
 			"established: in the kernel's table, or in conntrackd's external cache. How long it takes to look once is how " +
@@ -82,7 +82,7 @@ func (r *Report) section() (string, error) {
 	b.WriteString("## State sync on a pair of routers\n\n" +
 		"Two routers translate the source addresses of a client's connections and drop what they do not know " +
 		"(`nf_conntrack_tcp_loose` is 0). *none* is keepalived alone, *conntrackd* runs beside keepalived, which calls the " +
-		"usual script at each change; *direct* has it put what it hears into the kernel's table at once. Adverts " +
+		"usual script at each change, *hafast-unsynced* is hafast without state sync; *direct* has it put what it hears into the kernel's table at once. Adverts " +
 		"come every 10 ms with all systems. The systems in turn in one run.\n")
 	for _, p := range r.parts() {
 		if len(p.table.Rows) == 0 {

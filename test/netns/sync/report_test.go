@@ -37,7 +37,7 @@ func sampleReport() *Report {
 			{System: "x", Plan: Plan{Planned: 2}, Held: 100, LoadOK: 90, LoadFailed: 10, Moves: []Move{
 				{Alive: 98, QuickAlive: 10, QuickMS: 20, LongestMS: 200}, {Alive: 90, QuickAlive: 10, QuickMS: 40, LongestMS: 3400},
 			}},
-			{System: "x", Plan: Plan{}, Held: 100, LoadOK: 100, Moves: []Move{{Alive: 100, QuickAlive: 10, QuickMS: 15, LongestMS: 20}}},
+			{System: "x", Plan: Plan{Deaths: 1}, Held: 100, LoadOK: 100, Moves: []Move{{Alive: 100, QuickAlive: 10, QuickMS: 15, LongestMS: 20}}},
 			{System: "y", Plan: Plan{Planned: 2}, Held: 100, LoadOK: 100, Moves: []Move{{}, {}}},
 		},
 	}
@@ -51,10 +51,10 @@ func TestText(t *testing.T) {
 	want := `
 Connections
 
-system  connections/s  of none  CPU each, sender  receiver  machine  idle, Active  Backup  bytes each, sent  returned  failed
-none    4100                    0.0 us            0.0 us             2.0 %         1.0 %   400               1         2
+system  connections/s  of without  CPU each, sender  receiver  machine  idle, Active  Backup  bytes each, sent  returned  failed
+none    4100                       0.0 us            0.0 us             2.0 %         1.0 %   400               1         2
 
-x       3075           75 %     205.0 us          102.5 us  +355 us  2.0 %         1.0 %   400               1         2
+x       3075           75 %        205.0 us          102.5 us  +355 us  2.0 %         1.0 %   400               1         2
 
 Lag
 

@@ -50,7 +50,8 @@ func (r Resync) String() string {
 // Resync measures it with a table of so many connections that nobody has.
 func (r *Runner) Resync(ctx context.Context, sys System, entries int) (Resync, error) {
 	result := Resync{System: sys.Name(), Entries: entries}
-	restore, err := lab.RaiseConntrackLimit(entries + entries/4)
+	// One kernel's hash has the entries of both routers.
+	restore, err := lab.RaiseConntrackLimit(2 * (entries + entries/4))
 	if err != nil {
 		return result, err
 	}

@@ -33,22 +33,58 @@ type cacher interface {
 // errUnknownSystem is returned for a system's name that does not exist.
 var errUnknownSystem = errors.New("unknown system")
 
-// none is the system that replicates nothing: keepalived alone.
-const none = "none"
+const (
+	// none is the system that replicates nothing: keepalived alone.
+	none = "none"
+	// ours is the one that all others are compared with, and unsynced the same without
+	// replication: what that costs is the difference.
+	ours     = "hafast"
+	unsynced = "hafast-unsynced"
+
+	conntrackdFTFW    = "conntrackd-ftfw"
+	conntrackdNotrack = "conntrackd-notrack"
+)
 
 // Replicates reports whether a system tells the peer anything.
-func Replicates(sys System) bool { return sys.Name() != none }
+func Replicates(sys System) bool { return without(sys.Name()) != "" }
+
+// without names the system that is the same but for replication; empty for one that does
+// not replicate.
+func without(name string) string {
+	switch name {
+	case none, unsynced:
+		return ""
+	case ours:
+		return unsynced
+	}
+	return none
+}
+
+// CostOnly reports whether of a system no more is measured than what replication costs,
+// and how late it is, or what there is without it. conntrackd's mode without acknowledgements is one to save these:
+// a table is told and committed as in the other mode, and what a link loses is lost.
+func CostOnly(sys System) bool {
+	return strings.HasPrefix(sys.Name(), conntrackdNotrack) || sys.Name() == unsynced
+}
 
 // SystemNames are the systems that are compared by default, in the order of reports.
-func SystemNames() []string { return []string{none, "conntrackd-ftfw", "conntrackd-notrack", "hafast"} }
+func SystemNames() []string {
+	return []string{none, conntrackdFTFW, conntrackdNotrack, unsynced, ours}
+}
 
 // VariantNames are further systems that NewSystem knows.
-func VariantNames() []string { return []string{"conntrackd-ftfw-direct", "conntrackd-notrack-direct"} }
+func VariantNames() []string {
+	return []string{conntrackdFTFW + "-direct", conntrackdNotrack + "-direct"}
+}
 
 // NewSystem returns the system of that name.
 func NewSystem(name string) (System, error) {
-	if name == "hafast" {
-		return lab.NewRouterHafast()
+	if name == ours || name == unsynced {
+		f, err := lab.NewRouterHafast()
+		if err == nil {
+			f.Unsynced = name == unsynced
+		}
+		return f, err
 	}
 	mode, direct := strings.CutSuffix(name, "-direct")
 	switch mode {
@@ -56,7 +92,7 @@ func NewSystem(name string) (System, error) {
 		if !direct {
 			return &lab.RouterKeepalived{}, nil
 		}
-	case "conntrackd-ftfw", "conntrackd-notrack":
+	case conntrackdFTFW, conntrackdNotrack:
 		_, mode, _ = strings.Cut(mode, "-")
 		return &lab.RouterKeepalived{Mode: strings.ToUpper(mode), Direct: direct}, nil
 	}

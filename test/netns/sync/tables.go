@@ -50,7 +50,7 @@ func (g group[K, R]) sum(count func(R) uint64) (sum uint64) {
 func (r *Report) rateTable() figures.Table {
 	t := figures.Table{
 		Header: []string{
-			"system", "connections/s", "of none", "CPU each, sender", "receiver", "machine", "idle, Active", "Backup", "bytes each, sent", "returned", "failed",
+			"system", "connections/s", "of without", "CPU each, sender", "receiver", "machine", "idle, Active", "Backup", "bytes each, sent", "returned", "failed",
 		},
 		Names: 1,
 	}
@@ -60,7 +60,7 @@ func (r *Report) rateTable() figures.Table {
 	for _, g := range all {
 		share, beyond := "", ""
 		for _, other := range all {
-			if other.key == none && g.key != none {
+			if other.key == without(g.key) {
 				share = fmt.Sprintf("%.0f %%", 100*g.stats(rate).Median/other.stats(rate).Median)
 				beyond = fmt.Sprintf("%+.0f us", g.stats(machine).Median-other.stats(machine).Median)
 			}

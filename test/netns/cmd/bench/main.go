@@ -6,6 +6,7 @@
 //	bench path [-rounds N] [-ways LIST] [-window T] [OUTPUT]
 //	bench share [-rounds N] [-quota Q] [-window T] [OUTPUT]
 //	bench sync [-rounds N] [-systems LIST] [-entries LIST] [-held N] [-moves N] [-window T] [OUTPUT]
+//	bench flowsync [-rounds N] [-protos LIST] [-rate N] [-window T] [-probes N] [-flows N] [OUTPUT]
 //	bench soak [-for T] [-interval T] [-multiplier N] [OUTPUT]
 //
 // OUTPUT is [-out DIR] [-write-docs] [-docs FILE] [-from FILE]. With -from it measures
@@ -32,7 +33,7 @@ import (
 )
 
 // errUsage is returned for a command line that cannot be understood.
-var errUsage = errors.New("usage: bench takeover|scale|xdp|path|share|sync|soak [flags]; -h lists them")
+var errUsage = errors.New("usage: bench takeover|scale|xdp|path|share|sync|flowsync|soak [flags]; -h lists them")
 
 func main() {
 	takeover.ClientMain()
@@ -70,6 +71,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return bench(ctx, args, out, parseShare, benchShare)
 	case "sync":
 		return bench(ctx, args, out, parseSync, benchSync)
+	case "flowsync":
+		return bench(ctx, args, out, parseFlowsync, benchFlowsync)
 	case "soak":
 		return bench(ctx, args, out, parseSoak, benchSoak)
 	default:

@@ -117,7 +117,7 @@ func TestFromMeasuresNothing(t *testing.T) {
 
 // Every subcommand publishes an earlier report, here an empty one.
 func TestEverySubcommandHasFrom(t *testing.T) {
-	for _, name := range []string{"takeover", "scale", "xdp", "path", "share", "soak"} {
+	for _, name := range []string{"takeover", "scale", "xdp", "path", "share", "sync", "flowsync", "soak"} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			from, docs := filepath.Join(dir, "earlier.json"), filepath.Join(dir, "doc.md")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,10 +16,12 @@ import (
 // syncOptions are what the command line asks for.
 type syncOptions struct {
 	*output
-	rounds  int
-	entries []int
-	planned int
-	runner  replication.Runner
+	rounds int
+	parts  []string
+	// entries are the sizes of tables, planned and deaths how often routers change over.
+	entries         []int
+	planned, deaths int
+	runner          replication.Runner
 	// systems are none where nothing is measured.
 	systems []replication.System
 }
@@ -26,21 +29,43 @@ type syncOptions struct {
 // maxEntries is how many made-up connections there are.
 const maxEntries = 4_000_000
 
+// bigTable is how many connections are so many that one round with them must do.
+const bigTable = 500_000
+
+// The parts of the measurement. The first three are measured in each round, the last
+// one once: it is of many changes itself.
+const (
+	partRate   = "rate"
+	partLag    = "lag"
+	partResync = "resync"
+	partMoves  = "moves"
+)
+
+var allParts = []string{partRate, partLag, partResync, partMoves}
+
 func parseSync(args []string) (syncOptions, error) {
 	fs, o := newOutput("sync")
 	opts := syncOptions{output: o}
-	fs.IntVar(&opts.rounds, "rounds", 3, "rounds; each measures everything with every system")
-	fs.DurationVar(&opts.runner.Window, "window", 5*time.Second, "how long each load is measured")
+	fs.IntVar(&opts.rounds, "rounds", 3, "rounds; each measures every part but moves with every system")
+	parts := fs.String("parts", strings.Join(allParts, ","), "what is measured")
+	fs.DurationVar(&opts.runner.Window, "window", 3*time.Second, "how long each load is measured")
 	fs.IntVar(&opts.runner.Held, "held", 1000, "connections that are held while the routers change over")
-	fs.IntVar(&opts.planned, "moves", 6, "planned changes in a row; 0 for none")
+	fs.IntVar(&opts.planned, "moves", 50, "planned changes in a row, fewer of them with other systems than hafast; 0 for none")
+	fs.IntVar(&opts.deaths, "deaths", 5, "deaths of the Active, fewer with other systems; 0 for none")
 	entries := fs.String("entries", "100000,1000000", "sizes of the table that a router comes back to; none if empty")
 	systems := fs.String("systems", strings.Join(replication.SystemNames(), ","),
 		"systems to measure, in turn; there are also "+strings.Join(replication.VariantNames(), ", "))
 	if err := o.parse(fs, args); err != nil {
 		return opts, err
 	}
-	if opts.rounds < 1 || opts.runner.Held < 1 || opts.planned < 0 || opts.runner.Window < 100*time.Millisecond {
+	if opts.rounds < 1 || opts.runner.Held < 1 || opts.planned < 0 || opts.deaths < 0 || opts.runner.Window < 100*time.Millisecond {
 		return opts, errUsage
+	}
+	opts.parts = strings.Split(*parts, ",")
+	for _, name := range opts.parts {
+		if !slices.Contains(allParts, name) {
+			return opts, fmt.Errorf("-parts: there is no %q, but %s", name, strings.Join(allParts, ", "))
+		}
 	}
 	for text := range strings.SplitSeq(*entries, ",") {
 		if *entries == "" {
@@ -108,14 +133,16 @@ func measureSync(ctx context.Context, opts syncOptions, out io.Writer) (*replica
 type syncMeasure func(context.Context, replication.System) (string, error)
 
 // measures are those of a round.
-func (o syncOptions) measures(report *replication.Report, round int) []syncMeasure {
-	all := []syncMeasure{
-		func(ctx context.Context, s replication.System) (string, error) {
+func (o syncOptions) measures(report *replication.Report, round int) (all []syncMeasure) {
+	if slices.Contains(o.parts, partRate) {
+		all = append(all, func(ctx context.Context, s replication.System) (string, error) {
 			r, err := o.runner.Rate(ctx, s)
 			r.Round = round
 			return keep(&report.Rates, r, err)
-		},
-		func(ctx context.Context, s replication.System) (string, error) {
+		})
+	}
+	if slices.Contains(o.parts, partLag) {
+		all = append(all, func(ctx context.Context, s replication.System) (string, error) {
 			lags, err := o.runner.Lag(ctx, s)
 			var words []string
 			for _, l := range lags {
@@ -124,27 +151,35 @@ func (o syncOptions) measures(report *replication.Report, round int) []syncMeasu
 				words = append(words, l.String())
 			}
 			return strings.Join(words, "; "), err
-		},
-	}
-	for _, entries := range o.entries {
-		all = append(all, func(ctx context.Context, s replication.System) (string, error) {
-			if !replication.Replicates(s) {
-				return "", nil
-			}
-			r, err := o.runner.Resync(ctx, s, entries)
-			r.Round = round
-			return keep(&report.Resyncs, r, err)
 		})
 	}
-	for _, plan := range replication.Plans(o.planned) {
-		all = append(all, func(ctx context.Context, s replication.System) (string, error) {
-			if plan.Lossy && !replication.Replicates(s) {
-				return "", nil
+	if slices.Contains(o.parts, partResync) {
+		for _, entries := range o.entries {
+			if entries >= bigTable && round > 1 {
+				continue
 			}
-			m, err := o.runner.Moves(ctx, s, plan)
-			m.Round = round
-			return keep(&report.Moves, m, err)
-		})
+			all = append(all, func(ctx context.Context, s replication.System) (string, error) {
+				if !replication.Replicates(s) || replication.CostOnly(s) {
+					return "", nil
+				}
+				r, err := o.runner.Resync(ctx, s, entries)
+				r.Round = round
+				return keep(&report.Resyncs, r, err)
+			})
+		}
+	}
+	if slices.Contains(o.parts, partMoves) && round == o.rounds {
+		for _, plan := range replication.Plans(o.planned, o.deaths) {
+			all = append(all, func(ctx context.Context, s replication.System) (string, error) {
+				plan := plan.For(s)
+				if plan.Planned+plan.Deaths == 0 {
+					return "", nil
+				}
+				m, err := o.runner.Moves(ctx, s, plan)
+				m.Round = round
+				return keep(&report.Moves, m, err)
+			})
+		}
 	}
 	return all
 }
