@@ -42,9 +42,10 @@ func (r *Report) parts() []part {
 			"precise a figure is. All rounds together.", r.lagTable()},
 		{"Coming back", "A router has a table of made-up connections; another is started beside it. *Ready* is when it knows all, " +
 			"or learns no more. Memory is the daemons' then. Then the first one dies, and 100 held connections wait until the " +
-			"other one has their state in the kernel. Medians of all rounds.", r.resyncTable()},
+			"other one has their state in the kernel. Medians of all rounds; the largest table is in one round only.", r.resyncTable()},
 		{"Changing over", fmt.Sprintf("Held connections under %d new connections a second. *Alive* is, after each change, how many of "+
-			"them still work, of all rounds the median and the least. *Silent* is the longest that a byte takes there and back on "+
+			"them still work, the median and the least; systems that lose some change over less often, because each lost "+
+			"connection is waited for. *Silent* is the longest that a byte takes there and back on "+
 			"the median of %d connections that send every %d ms, the median and the most of all changes; *longest* is the "+
 			"same for all connections, where a lost byte comes back after 200 ms at the soonest. A lossy sync link loses a "+
 			"tenth of all frames, and a tenth come up to 5 ms late.", defaultPace, quickConnections, quickInterval.Milliseconds()), r.movesTable()},

@@ -61,8 +61,9 @@ func without(name string) string {
 }
 
 // CostOnly reports whether of a system no more is measured than what replication costs,
-// and how late it is, or what there is without it. conntrackd's mode without acknowledgements is one to save these:
-// a table is told and committed as in the other mode, and what a link loses is lost.
+// and how late it is, or what there is without it. conntrackd's mode without
+// acknowledgements is one to save these: a table is told and committed as in the other
+// mode, and what a link loses is lost.
 func CostOnly(sys System) bool {
 	return strings.HasPrefix(sys.Name(), conntrackdNotrack) || sys.Name() == unsynced
 }

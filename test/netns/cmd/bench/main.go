@@ -5,7 +5,7 @@
 //	bench xdp [-rounds N] [-packets N] [-many N] [-some N] [OUTPUT]
 //	bench path [-rounds N] [-ways LIST] [-window T] [OUTPUT]
 //	bench share [-rounds N] [-quota Q] [-window T] [OUTPUT]
-//	bench sync [-rounds N] [-systems LIST] [-entries LIST] [-held N] [-moves N] [-window T] [OUTPUT]
+//	bench sync [-rounds N] [-parts LIST] [-systems LIST] [-entries LIST] [-held N] [-moves N] [-deaths N] [-window T] [OUTPUT]
 //	bench flowsync [-rounds N] [-protos LIST] [-rate N] [-window T] [-probes N] [-flows N] [OUTPUT]
 //	bench soak [-for T] [-interval T] [-multiplier N] [OUTPUT]
 //
