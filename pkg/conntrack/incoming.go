@@ -175,9 +175,10 @@ func (in *incoming) Flow(op wire.Op, f record.Flow) {
 	}
 }
 
-// Entry is a wire.Handler's.
+// Entry is a wire.Handler's. What lingers does not count: no packet of it comes here any
+// more, so that the end of an entry is for its new Active to tell.
 func (in *incoming) Entry(op wire.Op, e *record.Entry) {
-	if in.entries != nil && in.entries.on && in.entries.take(op, e, in.e.held) {
+	if in.entries != nil && in.entries.on && in.entries.take(op, e, in.e.active) {
 		in.entries.apply(in.now)
 	}
 }
