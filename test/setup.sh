@@ -28,6 +28,7 @@ bench)
 	needs="$needs
 keepalived keepalived
 conntrackd conntrackd
+/etc/protocols netbase
 nft nftables
 "
 	;;
@@ -35,6 +36,7 @@ test)
 	needs="$needs
 keepalived keepalived
 conntrackd conntrackd
+/etc/protocols netbase
 conntrack conntrack
 /usr/lib/frr/vrrpd frr
 gcc gcc
