@@ -50,19 +50,16 @@ func newSession(e *Engine, addr netip.Addr, mtu int) *session {
 	s := &session{e: e, addr: addr, opener: wire.NewOpener(e.ring, e.sealer.Boot())}
 	s.greetAt = e.now
 	s.maxBody = wire.MaxBody(mtu, addr.Is6())
-	s.out = newOutgoing(e, s.room())
+	s.out = newOutgoing(e, wire.MaxGroups(mtu, addr.Is6()))
 	s.in = newIncoming(s)
 	s.figures.rejected = map[wire.Reject]uint64{}
 	return s
 }
 
-// room is that of a batch for which a datagram is meant to be, in bytes.
-func (s *session) room() int { return s.maxBody - wire.BatchSize(nil) - wire.ToSize }
-
 // resize is for a path of another MTU.
 func (s *session) resize(mtu int) {
 	s.maxBody = wire.MaxBody(mtu, s.addr.Is6())
-	s.out.resize(s.room())
+	s.out.resize(wire.MaxGroups(mtu, s.addr.Is6()))
 }
 
 // close is for a peer that is no longer named.

@@ -100,7 +100,7 @@ func BenchmarkDump(b *testing.B) {
 	for b.Loop() {
 		l.a.do(func() error {
 			start, used, n := time.Now(), threadTime(b), 0
-			err := Dump(context.Background(), DefaultFilter(), func(*record.Entry) { n++ })
+			err := dump(context.Background(), DefaultFilter(), func(*record.Entry) { n++ })
 			if wall, cpu = wall+time.Since(start), cpu+threadTime(b)-used; n != entries {
 				b.Errorf("%d entries, want %d", n, entries)
 			}

@@ -54,7 +54,7 @@ func converse(c net.Conn, blocks int, patience time.Duration) error {
 func (h *host) dump(filter Filter) (entries []record.Entry) {
 	h.t.Helper()
 	h.do(func() error {
-		return Dump(context.Background(), filter, func(e *record.Entry) { entries = append(entries, *e) })
+		return dump(context.Background(), filter, func(e *record.Entry) { entries = append(entries, *e) })
 	})
 	return entries
 }

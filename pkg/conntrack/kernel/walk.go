@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"context"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -80,22 +79,4 @@ func (w *Walk) ask() error {
 	var request nlmsg.Builder
 	appendDump(&request, 1, !w.filter.Unassured)
 	return send(w.fd, request.Bytes())
-}
-
-// Dump calls each for all entries that the filter wants. See Walk.
-func Dump(ctx context.Context, filter Filter, each func(*record.Entry)) error {
-	w, err := NewWalk(filter)
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	for more := true; more; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if more, err = w.Next(each); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -44,7 +44,7 @@ func MaxBody(mtu int, ipv6 bool) int {
 // MaxGroups returns the size for a BatchWriter whose batches are to go into one packet
 // each, with no other part beside them.
 func MaxGroups(mtu int, ipv6 bool) int {
-	return MaxBody(mtu, ipv6) - ToSize - PartHeaderSize - BatchHeaderSize
+	return MaxBody(mtu, ipv6) - ToSize - BatchSize(nil)
 }
 
 // The header's fields: where they begin.

@@ -1,8 +1,10 @@
 package figures
 
 import (
+	"fmt"
 	"math"
 	"slices"
+	"time"
 )
 
 // Stats sums up a sample.
@@ -29,4 +31,24 @@ func quantile(sorted []float64, q float64) float64 {
 	below := int(math.Floor(pos))
 	above := min(below+1, len(sorted)-1)
 	return sorted[below] + (pos-float64(below))*(sorted[above]-sorted[below])
+}
+
+// Percentile is the smallest of a sorted sample that at least that share of it does not
+// exceed (the nearest rank); NaN for an empty one.
+func Percentile(sorted []float64, share float64) float64 {
+	if len(sorted) == 0 {
+		return math.NaN()
+	}
+	return sorted[max(0, int(math.Ceil(share*float64(len(sorted))))-1)]
+}
+
+// Milliseconds is a duration as reports have it.
+func Milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// LagMS is a lag in milliseconds as tables have it; nothing for NaN.
+func LagMS(ms float64) string {
+	if math.IsNaN(ms) {
+		return ""
+	}
+	return fmt.Sprintf("%.2f ms", ms)
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
 	"hafast/internal/control"
+	"hafast/test/netns/figures"
 )
 
 const (
@@ -33,7 +33,7 @@ type Lag struct {
 
 // String is the outcome in a few words.
 func (l Lag) String() string {
-	text := "p50 " + inMS(percentile(l.MS, 0.5)) + " p99 " + inMS(percentile(l.MS, 0.99)) + " max " + inMS(percentile(l.MS, 1))
+	text := "p50 " + figures.LagMS(figures.Percentile(l.MS, 0.5)) + " p99 " + figures.LagMS(figures.Percentile(l.MS, 0.99)) + " max " + figures.LagMS(figures.Percentile(l.MS, 1))
 	if l.Own != nil {
 		text += fmt.Sprintf(" (own p99 %.1f)", l.Own.P99MS)
 	}
@@ -41,23 +41,6 @@ func (l Lag) String() string {
 		text += fmt.Sprintf(" (%d missing)", l.Missing)
 	}
 	return text
-}
-
-// percentile is the smallest of a sorted sample that at least that share of it does not
-// exceed (the nearest rank); NaN for an empty one.
-func percentile(sorted []float64, share float64) float64 {
-	if len(sorted) == 0 {
-		return math.NaN()
-	}
-	return sorted[max(0, int(math.Ceil(share*float64(len(sorted))))-1)]
-}
-
-// inMS is a time as tables have it; nothing for none.
-func inMS(ms float64) string {
-	if math.IsNaN(ms) {
-		return ""
-	}
-	return fmt.Sprintf("%.2f ms", ms)
 }
 
 // lagTime is roughly how long the lag is measured.
@@ -126,7 +109,7 @@ func (p *prober) follow() (ms float64, err error) {
 		now := monotonic()
 		switch lag := time.Duration(now - began); {
 		case found:
-			return milliseconds(lag), nil
+			return figures.Milliseconds(lag), nil
 		case lag > lostAfter:
 			return 0, errMissing
 		}

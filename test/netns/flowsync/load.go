@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"hafast/internal/control"
+	"hafast/test/netns/figures"
+	"hafast/test/netns/lab"
 )
 
 const (
@@ -143,7 +145,7 @@ func (r *Runner) underLoad(ctx context.Context, p *pair, g *generator, more func
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- g.run(running, r.rate()) }()
-	err = pass(ctx, warmup)
+	err = lab.Pass(ctx, warmup)
 	if err == nil {
 		u, err = p.measure(ctx, g, r.window())
 	}
@@ -165,7 +167,7 @@ func (p *pair) settle(ctx context.Context, result *Load) error {
 	if err := p.protected(ctx); err != nil {
 		return err
 	}
-	result.SettledMS = milliseconds(time.Since(ended))
+	result.SettledMS = figures.Milliseconds(time.Since(ended))
 	if s, err = p.sync(ctx, p.active); err != nil {
 		return err
 	}
@@ -224,7 +226,7 @@ func (p *pair) measure(ctx context.Context, g *generator, window time.Duration) 
 	if err != nil {
 		return u, err
 	}
-	if err := pass(ctx, window); err != nil {
+	if err := lab.Pass(ctx, window); err != nil {
 		return u, err
 	}
 	after, err := p.read(ctx, g)

@@ -25,49 +25,21 @@ type Report struct {
 	Errors []string `json:"errors,omitempty"`
 }
 
-// part is one of the report's tables with what is to be said about it.
-type part struct {
-	title, text string
-	table       figures.Table
-}
-
-func (r *Report) parts() []part {
-	return []part{
-		{"New flows", fmt.Sprintf("The generator begins %d flows a second. *Sender* and *receiver* are the daemons' processor time on the "+
+func (r *Report) parts() []figures.Part {
+	return []figures.Part{
+		{Title: "New flows", Text: fmt.Sprintf("The generator begins %d flows a second. *Sender* and *receiver* are the daemons' processor time on the "+
 			"Active host and on the other, beyond what they use without flows, which is in shares of a core under *idle*. Bytes "+
 			"are those on the link, Ethernet's headers included. *Unprotected* is what `hafast status` says right after the last "+
 			"flow, and how long that lasts; *missing* are flows that the other host does not have then. Memory is the daemons' "+
-			"resident one, without the tables. Medians of %d rounds of %.0f s.", r.Rate, r.Rounds, r.WindowS), r.loadTable()},
-		{"Lag of flows", fmt.Sprintf("*Seen* is the time from a flow's first frame until the flow is in the other host's table, looked up "+
+			"resident one, without the tables. Medians of %d rounds of %.0f s.", r.Rate, r.Rounds, r.WindowS), Table: r.loadTable()},
+		{Title: "Lag of flows", Text: fmt.Sprintf("*Seen* is the time from a flow's first frame until the flow is in the other host's table, looked up "+
 			"every %.1f ms; *own* is what `hafast status` says: until the other host has acknowledged it. All rounds "+
-			"together; of the own figures the worst.", lookEvery.Seconds()*1000), r.lagTable()},
-		{"Coming back with nothing", "A host has so many flows. The daemon of the other one is killed and all that it has in the kernel is " +
+			"together; of the own figures the worst.", lookEvery.Seconds()*1000), Table: r.lagTable()},
+		{Title: "Coming back with nothing", Text: "A host has so many flows. The daemon of the other one is killed and all that it has in the kernel is " +
 			"removed; then it is started again. *In sync* is when it says so, *told* the part of that in which it is told, and *covered* " +
 			"when the first one says that nothing is unprotected. CPU is for each flow; the receiver's has its start in it. " +
-			"Medians of all rounds.", r.resyncTable()},
+			"Medians of all rounds.", Table: r.resyncTable()},
 	}
-}
-
-// groups sorts results into those of a name, in the order in which the names appear.
-func groups[R any, K comparable](results []R, name func(R) K) (names []K, of map[K][]R) {
-	of = make(map[K][]R)
-	for _, r := range results {
-		k := name(r)
-		if !slices.Contains(names, k) {
-			names = append(names, k)
-		}
-		of[k] = append(of[k], r)
-	}
-	return names, of
-}
-
-// median is that of a figure of all results.
-func median[R any](results []R, figure func(R) float64) float64 {
-	sample := make([]float64, len(results))
-	for i, r := range results {
-		sample[i] = figure(r)
-	}
-	return figures.Summarise(sample).Median
 }
 
 func (r *Report) loadTable() figures.Table {
@@ -75,13 +47,12 @@ func (r *Report) loadTable() figures.Table {
 		"flows", "per second", "CPU each, sender", "receiver", "idle, Active", "Backup", "bytes each, sent", "returned",
 		"unprotected", "for", "missing", "of", "memory, Active", "Backup",
 	}, Names: 1}
-	names, of := groups(r.Loads, func(l Load) string { return l.Proto })
-	for _, proto := range names {
+	for _, g := range figures.Groups(r.Loads, func(l Load) string { return l.Proto }) {
 		show := func(format string, figure func(Load) float64) string {
-			return fmt.Sprintf(format, median(of[proto], figure))
+			return fmt.Sprintf(format, g.Stats(figure).Median)
 		}
 		t.Rows = append(t.Rows, []string{
-			proto,
+			g.Key,
 			show("%.0f", func(l Load) float64 { return l.PerSecond }),
 			show("%.2f us", func(l Load) float64 { return l.SenderUS }),
 			show("%.2f us", func(l Load) float64 { return l.ReceiverUS }),
@@ -102,10 +73,9 @@ func (r *Report) loadTable() figures.Table {
 
 func (r *Report) lagTable() figures.Table {
 	t := figures.Table{Header: []string{"flows", "other flows/s", "seen, p50", "p99", "max", "own, p50", "p99", "max", "looked for", "never seen"}, Names: 1}
-	names, of := groups(r.Loads, func(l Load) string { return l.Proto })
-	for _, proto := range names {
-		t.Rows = append(t.Rows, lagRow(proto, 0, of[proto], func(l Load) Lag { return l.Idle }),
-			lagRow(proto, r.Rate, of[proto], func(l Load) Lag { return l.Loaded }))
+	for _, g := range figures.Groups(r.Loads, func(l Load) string { return l.Proto }) {
+		t.Rows = append(t.Rows, lagRow(g.Key, 0, g.Results, func(l Load) Lag { return l.Idle }),
+			lagRow(g.Key, r.Rate, g.Results, func(l Load) Lag { return l.Loaded }))
 	}
 	return t
 }
@@ -126,8 +96,8 @@ func lagRow(proto string, rate int, loads []Load, of func(Load) Lag) []string {
 	slices.Sort(all)
 	return []string{
 		proto, fmt.Sprint(rate),
-		inMS(percentile(all, 0.5)), inMS(percentile(all, 0.99)), inMS(percentile(all, 1)),
-		inMS(p50), inMS(p99), inMS(most), fmt.Sprint(len(all) + missing), fmt.Sprint(missing),
+		figures.LagMS(figures.Percentile(all, 0.5)), figures.LagMS(figures.Percentile(all, 0.99)), figures.LagMS(figures.Percentile(all, 1)),
+		figures.LagMS(p50), figures.LagMS(p99), figures.LagMS(most), fmt.Sprint(len(all) + missing), fmt.Sprint(missing),
 	}
 }
 
@@ -136,14 +106,14 @@ func (r *Report) resyncTable() figures.Table {
 		"flows", "in sync", "told", "covered", "missing then", "unprotected then", "CPU each, sender", "receiver", "bytes each",
 		"memory, Active", "Backup",
 	}}
-	sizes, of := groups(r.Resyncs, func(r Resync) int { return r.Wanted })
-	slices.SortFunc(sizes, cmp.Compare[int])
-	for _, size := range sizes {
+	all := figures.Groups(r.Resyncs, func(r Resync) int { return r.Wanted })
+	slices.SortFunc(all, func(a, b figures.Group[int, Resync]) int { return cmp.Compare(a.Key, b.Key) })
+	for _, g := range all {
 		show := func(format string, figure func(Resync) float64) string {
-			return fmt.Sprintf(format, median(of[size], figure))
+			return fmt.Sprintf(format, g.Stats(figure).Median)
 		}
 		t.Rows = append(t.Rows, []string{
-			fmt.Sprint(size),
+			fmt.Sprint(g.Key),
 			show("%.2f s", func(r Resync) float64 { return r.ReadyS }),
 			show("%.2f s", func(r Resync) float64 { return r.ToldS }),
 			show("%.2f s", func(r Resync) float64 { return r.CoveredS }),
@@ -160,21 +130,7 @@ func (r *Report) resyncTable() figures.Table {
 }
 
 // WriteText writes the tables for a terminal.
-func (r *Report) WriteText(w io.Writer) error {
-	for n, p := range r.parts() {
-		if len(p.table.Rows) == 0 {
-			continue
-		}
-		if n > 0 {
-			fmt.Fprintln(w)
-		}
-		fmt.Fprintf(w, "%s\n\n", p.title)
-		if err := p.table.WriteText(w); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (r *Report) WriteText(w io.Writer) error { return figures.WriteParts(w, r.parts()) }
 
 // WriteDocs replaces the report's section in the Markdown file at path.
 func (r *Report) WriteDocs(path string) error {
@@ -190,14 +146,8 @@ func (r *Report) section() (string, error) {
 	b.WriteString("## Sync of the XDP program's flows\n\n" +
 		"Two hosts with haproxy share their flows, and each tells the other of those that it stores. Flows are begun by raw frames " +
 		"from the client host, each from another address and port: UDP by a datagram, TCP by an ACK that the program knows nothing of.\n")
-	for _, p := range r.parts() {
-		if len(p.table.Rows) == 0 {
-			continue
-		}
-		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n", p.title, p.text)
-		if err := p.table.WriteMarkdown(&b); err != nil {
-			return "", err
-		}
+	if err := figures.WriteMarkdownParts(&b, r.parts()); err != nil {
+		return "", err
 	}
 	b.WriteString(figures.Origin(r.Date, r.Machine, r.Command))
 	return b.String(), nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hafast/internal/control"
+	"hafast/test/netns/lab"
 )
 
 const (
@@ -124,7 +125,7 @@ func (p *pair) rest(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := pass(ctx, look); err != nil {
+		if err := lab.Pass(ctx, look); err != nil {
 			return err
 		}
 		after, err := p.sys.Proc(p.active).CPU()
@@ -198,7 +199,7 @@ func (p *pair) inSync(ctx context.Context) (told time.Duration, err error) {
 		case s.Peers[0].State == control.SyncSyncing && began.IsZero():
 			began = s.Peers[0].Since
 		}
-		if waiting := pass(ctx, lookForSync); waiting != nil {
+		if waiting := lab.Pass(ctx, lookForSync); waiting != nil {
 			return 0, fmt.Errorf("waiting for %s to be in sync: %w", p.backup.Name, cmp.Or(err, waiting))
 		}
 	}

@@ -36,3 +36,15 @@ func Steadily(ctx context.Context, what string, hold time.Duration, cond func() 
 		}
 	}
 }
+
+// Pass lets time pass. The error is why ctx was done before.
+func Pass(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"hafast/test/netns/figures"
 	"hafast/test/netns/lab"
 )
 
@@ -59,7 +60,7 @@ func (c Cost) String() string {
 func (r *Runner) Cost(ctx context.Context, sys Contestant, plan Plan, window time.Duration) (Cost, error) {
 	cost := Cost{
 		System: sys.Name(), Instances: len(plan.Instances),
-		IntervalMS: milliseconds(plan.Interval), WindowS: window.Seconds(),
+		IntervalMS: figures.Milliseconds(plan.Interval), WindowS: window.Seconds(),
 	}
 	err := r.measureCost(ctx, sys, plan, window, &cost)
 	if err != nil {
@@ -72,7 +73,7 @@ func (r *Runner) measureCost(ctx context.Context, sys Contestant, plan Plan, win
 	if err := r.bringUp(ctx, sys, plan); err != nil {
 		return err
 	}
-	if err := pass(ctx, burstsOver); err != nil {
+	if err := lab.Pass(ctx, burstsOver); err != nil {
 		return err
 	}
 	capture, err := newCapture(r.Lab.Client())
@@ -93,7 +94,7 @@ func (r *Runner) measureCost(ctx context.Context, sys Contestant, plan Plan, win
 	}
 	var v vigil
 	for end := before[0].at.Add(window); time.Now().Before(end); {
-		if err := pass(ctx, min(time.Second, time.Until(end))); err != nil {
+		if err := lab.Pass(ctx, min(time.Second, time.Until(end))); err != nil {
 			return err
 		}
 		if err := capture.drain(v.see); err != nil {
@@ -109,7 +110,7 @@ func (r *Runner) measureCost(ctx context.Context, sys Contestant, plan Plan, win
 		return err
 	}
 	cost.WindowS = after[0].at.Sub(before[0].at).Seconds()
-	cost.Adverts, cost.Changes, cost.LongestGapMS = v.adverts, v.changes, milliseconds(v.longestGap)
+	cost.Adverts, cost.Changes, cost.LongestGapMS = v.adverts, v.changes, figures.Milliseconds(v.longestGap)
 	for i, role := range []string{"active", "backup"} {
 		h := before[i].to(after[i])
 		h.Role, h.Transitions = role, later[i]-earlier[i]
@@ -165,17 +166,5 @@ func (r reading) to(after reading) HostCost {
 		RSSMiB:     float64(after.memory.rss) / mib,
 		PSSMiB:     float64(after.memory.pss) / mib,
 		Processes:  len(after.usage.processes),
-	}
-}
-
-// pass lets time pass.
-func pass(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"hafast/test/netns/figures"
 	"hafast/test/netns/lab"
 )
 
@@ -88,7 +89,7 @@ func (r *Runner) Promotion(ctx context.Context, sys Contestant, vips int) (Promo
 	result.Missing = len(p.missing)
 	if timeout == nil {
 		result.Complete = true
-		result.FirstMS, result.AllMS = milliseconds(p.toFirst()), milliseconds(p.toAll())
+		result.FirstMS, result.AllMS = figures.Milliseconds(p.toFirst()), figures.Milliseconds(p.toAll())
 	}
 	result.PhasesUS, err = sys.phases(ctx, standby)
 	return result, err
@@ -165,5 +166,3 @@ func firstOf(errs ...error) error {
 	}
 	return nil
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

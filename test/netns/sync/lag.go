@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"hafast/test/netns/figures"
+	"hafast/test/netns/lab"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -95,7 +98,7 @@ func (p *pair) measureLag(ctx context.Context, look *looker) (Lag, error) {
 	var looks []float64
 	err := p.Client().Do(func() error {
 		for n, end := 0, time.Now().Add(lagWindow); n < samples && time.Now().Before(end); n++ {
-			if err := pass(ctx, sampleEvery); err != nil {
+			if err := lab.Pass(ctx, sampleEvery); err != nil {
 				return err
 			}
 			lag, pause, err := look.follow(p.target().Nth(uint64(n)))
@@ -105,15 +108,15 @@ func (p *pair) measureLag(ctx context.Context, look *looker) (Lag, error) {
 			case err != nil:
 				return err
 			default:
-				result.MS = append(result.MS, milliseconds(lag))
-				looks = append(looks, milliseconds(pause))
+				result.MS = append(result.MS, figures.Milliseconds(lag))
+				looks = append(looks, figures.Milliseconds(pause))
 			}
 		}
 		return nil
 	})
 	slices.Sort(result.MS)
 	if slices.Sort(looks); len(looks) > 0 {
-		result.LookMS = percentile(looks, 0.5)
+		result.LookMS = figures.Percentile(looks, 0.5)
 	}
 	return result, err
 }

@@ -1,7 +1,6 @@
 package replication
 
 import (
-	"math"
 	"net/netip"
 	"testing"
 )
@@ -25,29 +24,5 @@ func TestHasEstablished(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 		})
-	}
-}
-
-func TestPercentile(t *testing.T) {
-	hundred := make([]float64, 100)
-	for i := range hundred {
-		hundred[i] = float64(i + 1)
-	}
-	for _, tt := range []struct {
-		sample      []float64
-		share, want float64
-	}{
-		{hundred, 0, 1},
-		{hundred, 0.5, 50},
-		{hundred, 0.99, 99},
-		{hundred, 1, 100},
-		{hundred[:1], 0.5, 1},
-		{hundred[:3], 0.5, 2},
-		{nil, 0.5, math.NaN()},
-	} {
-		got := percentile(tt.sample, tt.share)
-		if got != tt.want && !(math.IsNaN(got) && math.IsNaN(tt.want)) {
-			t.Errorf("%g of %d: %g, want %g", tt.share, len(tt.sample), got, tt.want)
-		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"hafast/test/netns/figures"
 	"hafast/test/netns/lab"
 	"hafast/test/netns/sync/traffic"
 )
@@ -169,7 +170,7 @@ func (r *Runner) change(ctx context.Context, sys System, result *Moves, seed uin
 		if _, err := p.replicated(ctx, r.held()); err != nil {
 			return err
 		}
-		if err := pass(ctx, warmup); err != nil {
+		if err := lab.Pass(ctx, warmup); err != nil {
 			return err
 		}
 		moves, err := p.carryOut(ctx, plan, held)
@@ -234,7 +235,7 @@ func (p *pair) observe(ctx context.Context, held *traffic.Held, patience time.Du
 		return Move{}, err
 	}
 	moment := traffic.Now()
-	if err := pass(ctx, dwell); err != nil {
+	if err := lab.Pass(ctx, dwell); err != nil {
 		return Move{}, err
 	}
 	for {
@@ -245,16 +246,16 @@ func (p *pair) observe(ctx context.Context, held *traffic.Held, patience time.Du
 		if r.Alive+r.Gone == r.Open || traffic.Now()-moment > patience {
 			return moveOf(r), nil
 		}
-		if err := pass(ctx, 100*time.Millisecond); err != nil {
+		if err := lab.Pass(ctx, 100*time.Millisecond); err != nil {
 			return Move{}, err
 		}
 	}
 }
 
 func moveOf(r traffic.Reading) Move {
-	m := Move{Alive: r.Alive, QuickAlive: len(r.Quick), LongestMS: milliseconds(r.Longest)}
+	m := Move{Alive: r.Alive, QuickAlive: len(r.Quick), LongestMS: figures.Milliseconds(r.Longest)}
 	if m.QuickAlive > 0 {
-		m.QuickMS = milliseconds(r.Quick[m.QuickAlive/2])
+		m.QuickMS = figures.Milliseconds(r.Quick[m.QuickAlive/2])
 	}
 	return m
 }

@@ -157,18 +157,3 @@ func (p *pair) replicated(ctx context.Context, n int) (have int, err error) {
 	})
 	return have, errors.Join(err, waiting)
 }
-
-// pass lets time pass.
-func pass(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// milliseconds is a duration as reports have it.
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -106,7 +106,7 @@ func (p *pair) measureLoad(ctx context.Context, spec traffic.LoadSpec, window ti
 		return usage{}, err
 	}
 	defer l.Close()
-	if err := pass(ctx, warmup); err != nil {
+	if err := lab.Pass(ctx, warmup); err != nil {
 		return usage{}, err
 	}
 	u, err := p.measure(ctx, window, func() (traffic.Count, error) { return l.Count(ctx) })
@@ -122,7 +122,7 @@ func (p *pair) measure(ctx context.Context, window time.Duration, count func() (
 	if err != nil {
 		return usage{}, err
 	}
-	if err := pass(ctx, window); err != nil {
+	if err := lab.Pass(ctx, window); err != nil {
 		return usage{}, err
 	}
 	after, err := p.takeReading(count)

@@ -114,7 +114,7 @@ func (p *pair) rest(ctx context.Context, h *lab.Host) error {
 	)
 	before, err := p.daemonsCPU(h)
 	for quiet := 0; err == nil && quiet < 2; quiet++ {
-		if err := pass(ctx, look); err != nil {
+		if err := lab.Pass(ctx, look); err != nil {
 			return fmt.Errorf("waiting for the daemons of %s to rest: %w", h.Name, err)
 		}
 		var after time.Duration

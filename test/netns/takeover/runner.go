@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"hafast/test/netns/figures"
 	"hafast/test/netns/lab"
 )
 
@@ -293,7 +294,7 @@ func (c *run) awaitRecovery(ctx context.Context) error {
 func (c *run) look(now int64) {
 	if !c.result.TakenOver && c.fault != StandbyDeath && c.standby.HasAddr(lab.VIP) {
 		c.result.TakenOver = true
-		c.result.TakeoverMS = milliseconds(time.Duration(now - c.injected))
+		c.result.TakeoverMS = figures.Milliseconds(time.Duration(now - c.injected))
 	}
 }
 
@@ -318,7 +319,7 @@ func (c *run) stateOfActive(ctx context.Context) lab.State {
 
 func (c *run) evaluate(attempts []Attempt) {
 	outage := FindOutage(attempts, c.injected)
-	c.result.OutageMS = milliseconds(outage.Duration)
+	c.result.OutageMS = figures.Milliseconds(outage.Duration)
 	c.result.Interruptions = outage.Interruptions
 	c.result.Recovered = outage.Recovered
 	c.result.Attempts = outage.Attempts
@@ -356,8 +357,6 @@ func (c *run) view() View {
 func (p Progress) served(now int64, long time.Duration) bool {
 	return p.OKSince != 0 && now-p.OKSince >= int64(long)
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // lastLines is the end of a log.
 func lastLines(log string, n int) string {
