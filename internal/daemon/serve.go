@@ -64,6 +64,9 @@ func (h *host) prepare(ctx context.Context, l *loop) error {
 	if err := renice(h.cfg.Nice); err != nil {
 		h.log.Warn("a busy host may delay adverts; run as root or with CAP_SYS_NICE, or set nice: 0", "nice", h.cfg.Nice, "error", err)
 	}
+	if err := relax(); err != nil {
+		h.log.Debug("the daemon will use a little more processor time", "error", err)
+	}
 	if err := h.startSync(ctx, l); err != nil {
 		return err
 	}

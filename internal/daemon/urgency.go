@@ -11,9 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slice is how long a thread asks to run at a time. Short slices go first when
-// they wake up (Linux 6.12; earlier kernels take no notice).
-const slice = 100 * time.Microsecond
+const (
+	// slice is how long a thread asks to run at a time. Short slices go first when
+	// they wake up (Linux 6.12; earlier kernels take no notice).
+	slice = 100 * time.Microsecond
+
+	// slack is how late the kernel may be with a thread's timers, so that one wake-up
+	// serves several. The Go runtime's monitor looks every 20 us for threads that stay
+	// in system calls, and does not slow down as long as one keeps doing so, as the
+	// prober's does: on time, that is a third of what an idle daemon uses. Go's own
+	// timers are rounded to milliseconds as it is; what must be on time has a timerfd
+	// (package clock) or a thread without slack (package liveness).
+	slack = time.Millisecond
+)
 
 // renice gives all threads of the process a nice value, so that a busy host
 // delays neither adverts nor the verdict on a silent peer. Threads made later
@@ -29,8 +39,22 @@ func renice(nice int) error {
 	attr := unix.SchedAttr{
 		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: int32(nice), Runtime: uint64(slice.Nanoseconds()),
 	}
+	return eachThread(func(tid int) error { return unix.SchedSetAttr(tid, &attr, 0) })
+}
+
+// relax gives all threads of the process their slack, and those that they make.
+func relax() error {
+	value := strconv.AppendInt(nil, slack.Nanoseconds(), 10)
+	return eachThread(func(tid int) error {
+		return os.WriteFile(fmt.Sprintf("/proc/%d/timerslack_ns", tid), value, 0)
+	})
+}
+
+// eachThread calls a function for each thread of the process, until no new one has
+// appeared. A thread that has ended is no error.
+func eachThread(do func(tid int) error) error {
 	done := make(map[int]bool)
-	for { // until no new thread has appeared
+	for {
 		entries, err := os.ReadDir("/proc/self/task")
 		if err != nil {
 			return fmt.Errorf("list threads: %w", err)
@@ -41,7 +65,7 @@ func renice(nice int) error {
 			if err != nil || done[tid] {
 				continue
 			}
-			err = unix.SchedSetAttr(tid, &attr, 0)
+			err = do(tid)
 			if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("thread %d: %w", tid, err)
 			}

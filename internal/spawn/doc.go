@@ -2,15 +2,15 @@
 // commands.
 //
 // The daemon raises the priority of its threads so that adverts leave in
-// time. A child inherits the scheduling of the thread that forked it, and a
-// shell script at nice -20 could hold a CPU against the daemon
-// itself. Go forks on whichever thread the calling goroutine happens to be on,
+// time, and lets most of their timers be late. A child inherits both from the
+// thread that forked it, and a shell script at nice -20 could hold a CPU against
+// the daemon itself. Go forks on whichever thread the calling goroutine happens to be on,
 // so all forks are handed to one goroutine that is locked to its own thread,
-// and that thread is put back to SCHED_OTHER before each fork:
+// and that thread is put back to what is ordinary before each fork:
 //
 //	health ──┐               ┌──────────────────────────┐
 //	         ├── requests ──>│ one locked thread,       │── fork, exec ──> sh
-//	notify ──┘               │ SCHED_OTHER              │
+//	notify ──┘               │ SCHED_OTHER, 50 us slack │
 //	                         └──────────────────────────┘
 //
 // The thread matters for a second reason. PR_SET_PDEATHSIG, which health

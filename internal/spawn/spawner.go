@@ -62,12 +62,19 @@ func (s *Spawner) loop() {
 	}
 }
 
+// ordinarySlack is how late the timers of a process may be in nanoseconds, if nobody has
+// asked for anything else (PR_SET_TIMERSLACK in prctl(2)).
+const ordinarySlack = 50_000
+
 func (s *Spawner) fork(cmd *exec.Cmd) error {
 	// Before each fork, not once: the daemon may have raised all threads since.
 	// Giving way to others needs no privilege.
 	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
 	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
 		return fmt.Errorf("return to ordinary scheduling: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, ordinarySlack, 0, 0, 0); err != nil {
+		return fmt.Errorf("return to ordinary timers: %w", err)
 	}
 	return cmd.Start()
 }
