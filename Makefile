@@ -89,7 +89,7 @@ bench-share: ## requests/s of two capped haproxies, shared against local
 	$(GO) run ./test/netns/cmd/bench share $(BENCHFLAGS)
 
 .PHONY: bench-sync
-bench-sync: ## replication of connection tracking on a router pair, beside conntrackd (about 15 minutes)
+bench-sync: ## replication of connection tracking on a router pair, beside conntrackd (about 25 minutes)
 	./test/setup.sh bench
 	$(MAKE) build
 	$(GO) run ./test/netns/cmd/bench sync $(BENCHFLAGS)

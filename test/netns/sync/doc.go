@@ -11,9 +11,11 @@
 //	                       | hab, the same            |
 //	                       +--------------------------+
 //
-// The measures, each in a lab of its own, so that nothing is left over from another:
+// The measures, each in a lab of its own (Turns in two), so that nothing is left over
+// from another:
 //
 //   - [Runner.Rate]: connections per second, and what each costs ([Cost]).
+//   - [Runner.Turns]: the rate beside that of the same system without replication, by turns.
 //   - [Runner.Lag]: how long after a connection is established the other router knows it.
 //   - [Runner.Resync]: how long a router that comes back needs to know a big table, and
 //     how long nothing goes through when the other one dies then.

@@ -17,6 +17,7 @@ type Report struct {
 	WindowS float64         `json:"window_s"`
 	Machine figures.Machine `json:"machine"`
 	Rates   []Rate          `json:"rates"`
+	Turns   []Turns         `json:"turns"`
 	Lags    []Lag           `json:"lags"`
 	Resyncs []Resync        `json:"resyncs"`
 	Moves   []Moves         `json:"moves"`
@@ -31,6 +32,11 @@ func (r *Report) parts() []figures.Part {
 			"are the daemons' processor time on the Active router and on the other, *machine* is the busy time of the "+
 			"whole machine beyond that of the same system without replication, so it has the kernel's work on events and datagrams too. What an idle pair "+
 			"uses is not in these; it is the daemons' shares of a core under *idle*. Bytes are those on the sync link. Medians of %d rounds of %.0f s.", defaultPace, r.Rounds, r.WindowS), Table: r.rateTable()},
+		{Title: "Connections, in turns", Text: fmt.Sprintf("The rates above scatter by a half from one window to the next, with all systems, on processors "+
+			"that are not the machine's own. So a pair with a system and one with the system that it adds to are up at the same time, and are put under load "+
+			"in turns of %.0f s: what one makes is compared with what the other has made just before and after. On *hafast-unread*'s routers somebody subscribes "+
+			"to the kernel's events and reads none of them: that the kernel writes them is the least that telling by events costs. All rounds together.",
+			turn.Seconds()), Table: r.turnsTable()},
 		{Title: "Lag", Text: "The time from a connection's establishment, as its client sees it, until the other router knows it as " +
 			"established: in the kernel's table, or in conntrackd's external cache. How long it takes to look once is how " +
 			"precise a figure is. All rounds together.", Table: r.lagTable()},

@@ -28,6 +28,10 @@ func sampleReport() *Report {
 			rate(none, 4000, 0, 250), rate("x", 3000, 200, 600),
 			rate(none, 4200, 0, 250), rate("x", 3150, 210, 610),
 		},
+		Turns: []Turns{
+			{System: "x", Without: none, With: []float64{90, 80}, Alone: []float64{100, 100}},
+			{System: "x", Without: none, Round: 2, With: []float64{150}, Alone: []float64{200}},
+		},
 		Lags: []Lag{lag("x", 0, 1, 2), lag("x", 1000, 5), lag("y", 0), lag("x", 0, 3, 4)},
 		Resyncs: []Resync{
 			{System: "x", Entries: 1000, ReadyS: 1.5, ActiveMiB: 70, BackupMiB: 60, Takeover: Move{Alive: 90, QuickAlive: 9, QuickMS: 160, LongestMS: 1700}},
@@ -51,10 +55,15 @@ func TestText(t *testing.T) {
 	want := `
 Connections
 
-system  connections/s  of without  CPU each, sender  receiver  machine  idle, Active  Backup  bytes each, sent  returned  failed
-none    4100                       0.0 us            0.0 us             2.0 %         1.0 %   400               1         2
+system  connections/s  CPU each, sender  receiver  machine  idle, Active  Backup  bytes each, sent  returned  failed
+none    4100           0.0 us            0.0 us             2.0 %         1.0 %   400               1         2
 
-x       3075           75 %        205.0 us          102.5 us  +355 us  2.0 %         1.0 %   400               1         2
+x       3075           205.0 us          102.5 us  +355 us  2.0 %         1.0 %   400               1         2
+
+Connections, in turns
+
+system  rate, of that of  median  quartiles   turns
+x       none              80 %    75 %, 90 %  3
 
 Lag
 

@@ -37,24 +37,29 @@ const (
 	// none is the system that replicates nothing: keepalived alone.
 	none = "none"
 	// ours is the one that all others are compared with, and unsynced the same without
-	// replication: what that costs is the difference.
+	// replication: what that costs is the difference. Some of it is the kernel's: unread
+	// has that and no more.
 	ours     = "hafast"
 	unsynced = "hafast-unsynced"
+	unread   = "hafast-unread"
 
 	conntrackdFTFW    = "conntrackd-ftfw"
 	conntrackdNotrack = "conntrackd-notrack"
 )
 
 // Replicates reports whether a system tells the peer anything.
-func Replicates(sys System) bool { return without(sys.Name()) != "" }
+func Replicates(sys System) bool { return Adds(sys) && sys.Name() != unread }
 
-// without names the system that is the same but for replication; empty for one that does
-// not replicate.
+// Adds reports whether a system is another one with something added.
+func Adds(sys System) bool { return without(sys.Name()) != "" }
+
+// without names the system that is the same but for replication, or but for a part of
+// it; empty for one that has none.
 func without(name string) string {
 	switch name {
 	case none, unsynced:
 		return ""
-	case ours:
+	case ours, unread:
 		return unsynced
 	}
 	return none
@@ -65,12 +70,12 @@ func without(name string) string {
 // acknowledgements is one to save these: a table is told and committed as in the other
 // mode, and what a link loses is lost.
 func CostOnly(sys System) bool {
-	return strings.HasPrefix(sys.Name(), conntrackdNotrack) || sys.Name() == unsynced
+	return strings.HasPrefix(sys.Name(), conntrackdNotrack) || sys.Name() == unsynced || sys.Name() == unread
 }
 
 // SystemNames are the systems that are compared by default, in the order of reports.
 func SystemNames() []string {
-	return []string{none, conntrackdFTFW, conntrackdNotrack, unsynced, ours}
+	return []string{none, conntrackdFTFW, conntrackdNotrack, unsynced, unread, ours}
 }
 
 // VariantNames are further systems that NewSystem knows.
@@ -80,12 +85,17 @@ func VariantNames() []string {
 
 // NewSystem returns the system of that name.
 func NewSystem(name string) (System, error) {
-	if name == ours || name == unsynced {
+	switch name {
+	case ours, unsynced, unread:
 		f, err := lab.NewRouterHafast()
-		if err == nil {
-			f.Unsynced = name == unsynced
+		if err != nil {
+			return nil, err
 		}
-		return f, err
+		f.Unsynced = name != ours
+		if name == unread {
+			return newListened(f), nil
+		}
+		return f, nil
 	}
 	mode, direct := strings.CutSuffix(name, "-direct")
 	switch mode {

@@ -12,7 +12,7 @@ import (
 func (r *Report) rateTable() figures.Table {
 	t := figures.Table{
 		Header: []string{
-			"system", "connections/s", "of without", "CPU each, sender", "receiver", "machine", "idle, Active", "Backup", "bytes each, sent", "returned", "failed",
+			"system", "connections/s", "CPU each, sender", "receiver", "machine", "idle, Active", "Backup", "bytes each, sent", "returned", "failed",
 		},
 		Names: 1,
 	}
@@ -20,10 +20,9 @@ func (r *Report) rateTable() figures.Table {
 	rate := func(r Rate) float64 { return r.PerSecond }
 	machine := func(r Rate) float64 { return r.Cost.MachineUS }
 	for _, g := range all {
-		share, beyond := "", ""
+		beyond := ""
 		for _, other := range all {
 			if other.Key == without(g.Key) {
-				share = fmt.Sprintf("%.0f %%", 100*g.Stats(rate).Median/other.Stats(rate).Median)
 				beyond = fmt.Sprintf("%+.0f us", g.Stats(machine).Median-other.Stats(machine).Median)
 			}
 		}
@@ -32,11 +31,27 @@ func (r *Report) rateTable() figures.Table {
 		// What idle hosts say to each other may be more than what is said in a window.
 		count := func(figure func(Rate) float64) string { return fmt.Sprintf("%.0f", max(0, g.Stats(figure).Median)) }
 		t.Rows = append(t.Rows, []string{
-			g.Key, count(rate), share,
+			g.Key, count(rate),
 			us(func(r Rate) float64 { return r.Cost.SenderUS }), us(func(r Rate) float64 { return r.Cost.ReceiverUS }), beyond,
 			percent(func(r Rate) float64 { return r.Cost.IdleActive }), percent(func(r Rate) float64 { return r.Cost.IdleBackup }),
 			count(func(r Rate) float64 { return r.Cost.SentBytes }), count(func(r Rate) float64 { return r.Cost.ReturnedBytes }),
 			fmt.Sprint(g.Sum(func(r Rate) uint64 { return r.Failed + r.Cost.Failed })),
+		})
+	}
+	return t
+}
+
+func (r *Report) turnsTable() figures.Table {
+	t := figures.Table{Header: []string{"system", "rate, of that of", "median", "quartiles", "turns"}, Names: 1}
+	for _, g := range figures.Groups(r.Turns, func(t Turns) string { return t.System }) {
+		var shares []float64
+		for _, round := range g.Results {
+			shares = append(shares, round.Shares()...)
+		}
+		slices.Sort(shares)
+		percent := func(p float64) string { return fmt.Sprintf("%.0f %%", 100*figures.Percentile(shares, p)) }
+		t.Rows = append(t.Rows, []string{
+			g.Key, g.Results[0].Without, percent(0.5), percent(0.25) + ", " + percent(0.75), fmt.Sprint(len(shares)),
 		})
 	}
 	return t

@@ -36,12 +36,13 @@ const bigTable = 500_000
 // one once: it is of many changes itself.
 const (
 	partRate   = "rate"
+	partTurns  = "turns"
 	partLag    = "lag"
 	partResync = "resync"
 	partMoves  = "moves"
 )
 
-var allParts = []string{partRate, partLag, partResync, partMoves}
+var allParts = []string{partRate, partTurns, partLag, partResync, partMoves}
 
 func parseSync(args []string) (syncOptions, error) {
 	fs, o := newOutput("sync")
@@ -139,6 +140,16 @@ func (o syncOptions) measures(report *replication.Report, round int) (all []sync
 			r, err := o.runner.Rate(ctx, s)
 			r.Round = round
 			return keep(&report.Rates, r, err)
+		})
+	}
+	if slices.Contains(o.parts, partTurns) {
+		all = append(all, func(ctx context.Context, s replication.System) (string, error) {
+			if !replication.Adds(s) {
+				return "", nil
+			}
+			t, err := o.runner.Turns(ctx, s)
+			t.Round = round
+			return keep(&report.Turns, t, err)
 		})
 	}
 	if slices.Contains(o.parts, partLag) {

@@ -1,0 +1,54 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"hafast/test/netns/lab"
+)
+
+// listened is hafast without replication, on routers where somebody is subscribed to the
+// events of connection tracking that replication needs, and reads none. The kernel writes
+// each and throws it away: nothing that is told by events can cost less.
+type listened struct {
+	*lab.RouterHafast
+	sockets map[*lab.Host]int
+}
+
+func newListened(f *lab.RouterHafast) *listened {
+	return &listened{RouterHafast: f, sockets: map[*lab.Host]int{}}
+}
+
+// Name implements System.
+func (s *listened) Name() string { return unread }
+
+// Start implements System.
+func (s *listened) Start(ctx context.Context, h *lab.Host) error {
+	err := h.Do(func() error {
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+		if err != nil {
+			return err
+		}
+		s.sockets[h] = fd
+		return errors.Join(
+			unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.NFNLGRP_CONNTRACK_UPDATE),
+			unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.NFNLGRP_CONNTRACK_DESTROY))
+	})
+	if err != nil {
+		return fmt.Errorf("subscribe to events on %s: %w", h.Name, err)
+	}
+	return s.RouterHafast.Start(ctx, h)
+}
+
+// Kill implements System.
+func (s *listened) Kill(h *lab.Host) error {
+	err := s.RouterHafast.Kill(h)
+	if fd, open := s.sockets[h]; open {
+		delete(s.sockets, h)
+		err = errors.Join(err, unix.Close(fd))
+	}
+	return err
+}
