@@ -1,8 +1,11 @@
 package syncing
 
 import (
+	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"hafast/pkg/conntrack/kernel"
 	"hafast/pkg/conntrack/record"
@@ -46,5 +49,37 @@ func TestLoosening(t *testing.T) {
 	}
 	if len(l.young) != 0 || len(l.queue) != 0 {
 		t.Errorf("%d entries and %d places are kept of connections that are settled", len(l.young), len(l.queue))
+	}
+}
+
+// TestWalkedAreLoosened: connections from before the daemon's start make no event that
+// says so. A walk finds them; what a peer has told, or has no window, is left alone.
+func TestWalkedAreLoosened(t *testing.T) {
+	entry := func(port uint16) record.Entry {
+		e := connection(1, int(port))
+		e.TCP.FlagsOriginal, e.TCP.FlagsReply = 0, 0
+		return e
+	}
+	before, replica, loose, datagrams := entry(1), entry(2), entry(3), entry(4)
+	const beLiberal = 0x08 // IP_CT_TCP_FLAG_BE_LIBERAL of linux/netfilter/nf_conntrack_tcp.h
+	loose.TCP.FlagsOriginal, loose.TCP.FlagsReply = beLiberal, beLiberal
+	datagrams.Key.Tuple.Proto = unix.IPPROTO_UDP
+
+	for _, tt := range []struct {
+		liberal bool
+		want    []uint16
+	}{{false, []uint16{1}}, {true, nil}} {
+		table := &entryTable{
+			options: EntryOptions{Liberal: tt.liberal}, told: map[record.EntryKey]told{replica.Key: {}}, loosening: newLoosening(),
+		}
+		table.walked([]record.Entry{before, replica, loose, datagrams})
+		table.walked([]record.Entry{before})
+		var got []uint16
+		for _, op := range table.due(time.Now().Add(loosenAfter), nil) {
+			got = append(got, op.Entry.Key.Tuple.SrcPort)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("liberal %t: loosened %v, want %v", tt.liberal, got, tt.want)
+		}
 	}
 }
