@@ -18,7 +18,7 @@ import (
 // does. To be woken up by news costs more than that, when there are a thousand a second.
 const (
 	pollBusy = 5 * time.Millisecond
-	pollIdle = 10 * time.Millisecond
+	pollIdle = 8 * time.Millisecond
 	// busyFor is how long one event keeps the pace up.
 	busyFor = 100 * time.Millisecond
 	// together is how long what is due may wait for the next look, to be done with it.
