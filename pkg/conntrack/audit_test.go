@@ -150,7 +150,7 @@ func TestAuditIsNoFasterThanItsRate(t *testing.T) {
 	}
 }
 
-// TestCreatedAndGone: flows that come and go before a batch leaves do not travel.
+// TestCreatedAndGone: flows that come and go between two steps do not travel.
 func TestCreatedAndGone(t *testing.T) {
 	r := newRig(t, shape{})
 	a, b := r.hosts[0], r.hosts[1]
@@ -161,7 +161,7 @@ func TestCreatedAndGone(t *testing.T) {
 	for i := range 500 {
 		r.net.Run(50 * time.Microsecond)
 		f := record.Flow{Key: keyOf(i, vip1), Target: hostA}
-		a.news(conntrack.Created, f)
+		a.note(conntrack.Created, f)
 		if i%2 == 0 {
 			f.Closing = true
 			a.news(conntrack.Changed, f)

@@ -31,7 +31,7 @@ type teller interface {
 	open(now time.Duration)
 	close()
 	audit(now time.Duration)
-	newsAt(room int) (time.Duration, bool)
+	newsAt() (time.Duration, bool)
 	walkAt() time.Duration
 	writeRest(now time.Duration, w *wire.BatchWriter) (full bool)
 	writeNews(now time.Duration, w *wire.BatchWriter, all bool) (n int, oldest time.Duration, full bool)
@@ -96,13 +96,9 @@ func (l *lane[K, R]) walked() bool { return l.first }
 // announced tells whether the current scope has been told: no walk waits to begin.
 func (l *lane[K, R]) announced() bool { return !l.walk.active || l.walk.begun }
 
-// newsAt is when news are to leave, in datagrams that have so much room for them, in
-// bytes. It is false if there are none.
-func (l *lane[K, R]) newsAt(room int) (time.Duration, bool) {
+// newsAt is when news are to leave. It is false if there are none.
+func (l *lane[K, R]) newsAt() (time.Duration, bool) {
 	oldest, ok := l.outbox.Oldest()
-	if ok && !l.kind.patient && l.outbox.Len()*l.kind.size >= room {
-		return oldest, true
-	}
 	return oldest + l.kind.delay, ok
 }
 
@@ -118,7 +114,6 @@ func (l *lane[K, R]) walkAt() time.Duration {
 // writeNews writes what has waited long enough in the outbox, or all. oldest is the time
 // of the oldest change.
 func (l *lane[K, R]) writeNews(now time.Duration, w *wire.BatchWriter, all bool) (n int, oldest time.Duration, full bool) {
-	all = all || !l.kind.patient
 	for s := l.outbox.front(); s != nil && (all || now >= s.first+l.kind.delay); s = l.outbox.front() {
 		op := wire.Set
 		if s.news == Deleted {

@@ -328,7 +328,7 @@ func (o *outgoing) dueAt() (at time.Duration, ok bool) {
 	at = o.lanes[0].walkAt()
 	for _, l := range o.lanes {
 		at = min(at, l.walkAt())
-		if due, ok := l.newsAt(o.room); ok {
+		if due, ok := l.newsAt(); ok {
 			if o.flush {
 				due = 0
 			}

@@ -176,13 +176,20 @@ func (h *host) open(k record.FlowKey, target record.Address) {
 
 // news changes a flow in the table, and tells the engine.
 func (h *host) news(n conntrack.News, f record.Flow) {
+	if h.note(n, f) {
+		h.step()
+	}
+}
+
+// note is news before the next step. It reports whether they are any.
+func (h *host) note(n conntrack.News, f record.Flow) bool {
 	if n == conntrack.Deleted {
 		h.table.drop(f.Key)
 	} else if !h.table.put(f, 0) {
-		return
+		return false
 	}
 	h.engine.Flow(h.now(), n, &f)
-	h.step()
+	return true
 }
 
 // fill gives the host flows that it does not tell as news.

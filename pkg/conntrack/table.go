@@ -95,11 +95,9 @@ type kind[K comparable, R any] struct {
 	// size is roughly that of a record on the wire, in bytes.
 	size int
 	// delay is how long news wait for what becomes of their records: those that come and
-	// go meanwhile need not travel. patient: each waits for so long, otherwise none does
-	// once there are enough to fill a datagram.
-	delay   time.Duration
-	patient bool
-	key     func(*R) K
+	// go meanwhile need not travel.
+	delay time.Duration
+	key   func(*R) K
 	// ahead: a Walker may have read a record some time before it hands it over.
 	ahead bool
 	// gone tells whether a record that a peer does not have need not be told any more.
@@ -111,18 +109,15 @@ type kind[K comparable, R any] struct {
 	own func(*R, vips) bool
 }
 
-const (
-	flowDelay = 2 * time.Millisecond
-	// entryDelay is longer, because an entry costs a hundred times as much to replicate as
-	// to track, and most are of connections that take no longer than this. It is no more
-	// than the time in which a host's death is noticed.
-	entryDelay = 9 * time.Millisecond
-)
+// entryDelay is there because an entry costs a hundred times as much to replicate as to
+// track, and most are of connections that take no longer than this. It is no more than
+// the time in which a host's death is noticed. Flows do not wait: that they are looked for
+// every few milliseconds only is pause enough.
+const entryDelay = 9 * time.Millisecond
 
 var flowKind = &kind[record.FlowKey, record.Flow]{
 	table: wire.Flows,
 	size:  16,
-	delay: flowDelay,
 	key:   func(f *record.Flow) record.FlowKey { return f.Key },
 	gone:  func(f *record.Flow) bool { return f.Closing },
 	age:   func(f *record.Flow, d time.Duration) { f.Idle += d },
@@ -133,7 +128,7 @@ var flowKind = &kind[record.FlowKey, record.Flow]{
 var entryKind = &kind[record.EntryKey, record.Entry]{
 	table: wire.Entries,
 	size:  48,
-	delay: entryDelay, patient: true,
+	delay: entryDelay,
 	key:   func(e *record.Entry) record.EntryKey { return e.Key },
 	ahead: true,
 	gone:  closed,
