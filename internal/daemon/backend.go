@@ -118,12 +118,8 @@ func (b backend) Drain(ctx context.Context) (control.DrainResult, error) {
 		var result control.DrainResult
 		// The answer is owed even when ctx has just ended.
 		err := b.ask(context.WithoutCancel(ctx), func(time.Time) { result = b.loop.handovers(mine) })
-		if b.fleet != nil {
-			if n, err := b.fleet.connections(); err == nil {
-				result.Connections = &n
-			}
-		}
 		if err != nil || len(result.Kept) == 0 || ctx.Err() != nil {
+			b.countLeft(&result)
 			return result, err
 		}
 		select {
@@ -132,6 +128,17 @@ func (b backend) Drain(ctx context.Context) (control.DrainResult, error) {
 		case <-b.done.Done():
 			return result, errStopping
 		}
+	}
+}
+
+// countLeft adds the connections that are left. The kernel looks at every socket of the
+// host for that, which is better not done while the VIPs move.
+func (b backend) countLeft(result *control.DrainResult) {
+	if b.fleet == nil {
+		return
+	}
+	if n, err := b.fleet.connections(); err == nil {
+		result.Connections = &n
 	}
 }
 

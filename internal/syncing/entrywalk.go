@@ -3,6 +3,7 @@ package syncing
 import (
 	"context"
 	"io"
+	"time"
 
 	"hafast/pkg/conntrack/kernel"
 	"hafast/pkg/conntrack/record"
@@ -21,9 +22,14 @@ type entryWalk struct {
 	found func([]record.Entry)
 }
 
-// readAhead is how many parts, of a hundred entries or so, are read before they are asked
-// for.
-const readAhead = 4
+const (
+	// readAhead is how many parts, of a hundred entries or so, are read before they are
+	// asked for.
+	readAhead = 4
+	// breath is how long is read at a time. As much is rested: the walk of a big table
+	// takes a processor for seconds, and the daemon goes before haproxy.
+	breath = 2 * time.Millisecond
+)
 
 func readEntries(filter kernel.Filter, found func([]record.Entry)) *entryWalk {
 	ctx, stop := context.WithCancel(context.Background())
@@ -41,16 +47,32 @@ func readEntries(filter kernel.Filter, found func([]record.Entry)) *entryWalk {
 func (w *entryWalk) read(ctx context.Context, walk *kernel.Walk) {
 	defer close(w.parts)
 	defer walk.Close()
+	began, busy := time.Now(), time.Duration(0)
 	for more := true; more; {
 		var part []record.Entry
+		start := time.Now()
 		if more, w.failure = walk.Next(func(e *record.Entry) { part = append(part, *e) }); w.failure != nil {
 			return
 		}
+		busy += time.Since(start)
 		select {
 		case w.parts <- part:
 		case <-ctx.Done():
 			return
 		}
+		if rest := 2*busy - time.Since(began); more && rest >= breath && !sleep(ctx, rest) {
+			return
+		}
+	}
+}
+
+// sleep reports whether it was left to sleep.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
