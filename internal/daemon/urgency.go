@@ -45,10 +45,11 @@ func renice(nice int) error {
 // relax gives all threads of the process their slack, and those that they make.
 func relax() error {
 	value := strconv.AppendInt(nil, slack.Nanoseconds(), 10)
-	return eachThread(func(tid int) error {
-		return os.WriteFile(fmt.Sprintf("/proc/%d/timerslack_ns", tid), value, 0)
-	})
+	return eachThread(func(tid int) error { return os.WriteFile(slackFile(tid), value, 0) })
 }
+
+// slackFile is where a thread's timer slack is, in nanoseconds (Linux 4.6).
+func slackFile(tid int) string { return fmt.Sprintf("/proc/%d/timerslack_ns", tid) }
 
 // eachThread calls a function for each thread of the process, until no new one has
 // appeared. A thread that has ended is no error.

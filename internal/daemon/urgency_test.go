@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -11,14 +10,12 @@ func TestRelax(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	before, err := os.ReadFile("/proc/self/timerslack_ns")
+	before, err := os.ReadFile(slackFile(os.Getpid()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		eachThread(func(tid int) error {
-			return os.WriteFile(fmt.Sprintf("/proc/%d/timerslack_ns", tid), before, 0)
-		})
+		eachThread(func(tid int) error { return os.WriteFile(slackFile(tid), before, 0) })
 	})
 	if err := relax(); err != nil {
 		t.Fatal(err)
@@ -26,7 +23,7 @@ func TestRelax(t *testing.T) {
 	threads := 0
 	err = eachThread(func(tid int) error {
 		threads++
-		got, err := os.ReadFile(fmt.Sprintf("/proc/%d/timerslack_ns", tid))
+		got, err := os.ReadFile(slackFile(tid))
 		if text := strings.TrimSpace(string(got)); err == nil && text != "1000000" {
 			t.Errorf("thread %d has a slack of %s ns, want 1000000", tid, text)
 		}

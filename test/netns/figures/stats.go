@@ -52,3 +52,9 @@ func LagMS(ms float64) string {
 	}
 	return fmt.Sprintf("%.2f ms", ms)
 }
+
+// Lags sums up a sorted sample of lags as tables have it.
+func Lags(sorted []float64) (p50, p99, most string) {
+	at := func(share float64) string { return LagMS(Percentile(sorted, share)) }
+	return at(0.5), at(0.99), at(1)
+}

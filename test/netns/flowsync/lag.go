@@ -33,7 +33,8 @@ type Lag struct {
 
 // String is the outcome in a few words.
 func (l Lag) String() string {
-	text := "p50 " + figures.LagMS(figures.Percentile(l.MS, 0.5)) + " p99 " + figures.LagMS(figures.Percentile(l.MS, 0.99)) + " max " + figures.LagMS(figures.Percentile(l.MS, 1))
+	p50, p99, most := figures.Lags(l.MS)
+	text := "p50 " + p50 + " p99 " + p99 + " max " + most
 	if l.Own != nil {
 		text += fmt.Sprintf(" (own p99 %.1f)", l.Own.P99MS)
 	}

@@ -83,21 +83,21 @@ func (r *Report) lagTable() figures.Table {
 // lagRow sums up the lag of all rounds.
 func lagRow(proto string, rate int, loads []Load, of func(Load) Lag) []string {
 	var all []float64
-	var p50, p99, most float64
+	var own50, own99, ownMost float64
 	missing := 0
 	for _, l := range loads {
 		lag := of(l)
 		all = append(all, lag.MS...)
 		missing += lag.Missing
 		if own := lag.Own; own != nil {
-			p50, p99, most = max(p50, own.P50MS), max(p99, own.P99MS), max(most, own.MaxMS)
+			own50, own99, ownMost = max(own50, own.P50MS), max(own99, own.P99MS), max(ownMost, own.MaxMS)
 		}
 	}
 	slices.Sort(all)
+	p50, p99, most := figures.Lags(all)
 	return []string{
-		proto, fmt.Sprint(rate),
-		figures.LagMS(figures.Percentile(all, 0.5)), figures.LagMS(figures.Percentile(all, 0.99)), figures.LagMS(figures.Percentile(all, 1)),
-		figures.LagMS(p50), figures.LagMS(p99), figures.LagMS(most), fmt.Sprint(len(all) + missing), fmt.Sprint(missing),
+		proto, fmt.Sprint(rate), p50, p99, most,
+		figures.LagMS(own50), figures.LagMS(own99), figures.LagMS(ownMost), fmt.Sprint(len(all) + missing), fmt.Sprint(missing),
 	}
 }
 

@@ -13,12 +13,12 @@ import (
 	"hafast/test/netns/sync/traffic"
 )
 
-const (
-	// workers open one connection after the other: enough to keep the machine busy.
-	workers = 32
-	// warmup comes before each window.
-	warmup = time.Second
-)
+// warmup comes before each window.
+const warmup = time.Second
+
+// unpaced is a load of workers that open one connection after the other: enough to keep
+// the machine busy.
+var unpaced = traffic.LoadSpec{Workers: 32}
 
 // Rate is how quickly connections are made through the routers, and what they cost.
 type Rate struct {
@@ -79,16 +79,16 @@ func (r *Runner) Rate(ctx context.Context, sys System) (Rate, error) {
 			return err
 		}
 		// The cost first: it is measured while the tables are small.
-		paced, err := p.measureLoad(ctx, r.paced(), r.window())
+		paced, err := p.measureLoad(ctx, r.paced(), warmup, r.window())
 		if err != nil {
 			return err
 		}
 		result.Cost = paced.cost(idle)
-		free, err := p.measureLoad(ctx, traffic.LoadSpec{Workers: workers}, r.window())
+		free, err := p.measureLoad(ctx, unpaced, warmup, r.window())
 		if err != nil {
 			return err
 		}
-		result.PerSecond, result.Failed = float64(free.ok)/free.span.Seconds(), free.failed
+		result.PerSecond, result.Failed = free.perSecond(), free.failed
 		return nil
 	})
 	return result, err
@@ -99,8 +99,9 @@ func (p *pair) measureIdle(ctx context.Context, window time.Duration) (usage, er
 	return p.measure(ctx, window, func() (traffic.Count, error) { return traffic.Count{At: int64(traffic.Now())}, nil })
 }
 
-// measureLoad puts a load on, and returns what is used in a window of it.
-func (p *pair) measureLoad(ctx context.Context, spec traffic.LoadSpec, window time.Duration) (usage, error) {
+// measureLoad puts a load on, and returns what is used in a window of it, after so long
+// a warm-up.
+func (p *pair) measureLoad(ctx context.Context, spec traffic.LoadSpec, warmup, window time.Duration) (usage, error) {
 	l, err := p.startLoad(ctx, spec)
 	if err != nil {
 		return usage{}, err
@@ -205,6 +206,9 @@ func (v reading) since(before reading, processors int) usage {
 	return u
 }
 
+// perSecond is how many connections were answered each second.
+func (u usage) perSecond() float64 { return float64(u.ok) / u.span.Seconds() }
+
 // cost divides by the connections what was used beyond an idle window.
 func (u usage) cost(idle usage) Cost {
 	share := u.span.Seconds() / idle.span.Seconds()
@@ -213,7 +217,7 @@ func (u usage) cost(idle usage) Cost {
 		return each(float64(used), float64(idle)) / float64(time.Microsecond)
 	}
 	return Cost{
-		PerSecond: float64(u.ok) / u.span.Seconds(), Failed: u.failed,
+		PerSecond: u.perSecond(), Failed: u.failed,
 		SenderUS: us(u.sender, idle.sender), ReceiverUS: us(u.receiver, idle.receiver), MachineUS: us(u.busy, idle.busy),
 		IdleActive: idle.sender.Seconds() / idle.span.Seconds(), IdleBackup: idle.receiver.Seconds() / idle.span.Seconds(),
 		SentBytes: each(float64(u.sent), float64(idle.sent)), ReturnedBytes: each(float64(u.returned), float64(idle.returned)),

@@ -93,7 +93,7 @@ func NewSystem(name string) (System, error) {
 		}
 		f.Unsynced = name != ours
 		if name == unread {
-			return newListened(f), nil
+			return newUnreadHafast(f), nil
 		}
 		return f, nil
 	}

@@ -74,8 +74,9 @@ func (r *Report) lagTable() figures.Table {
 			sample = append(sample, l.MS...)
 		}
 		slices.Sort(sample)
+		p50, p99, most := figures.Lags(sample)
 		t.Rows = append(t.Rows, []string{
-			fmt.Sprint(g.Key.load), g.Key.system, figures.LagMS(figures.Percentile(sample, 0.5)), figures.LagMS(figures.Percentile(sample, 0.99)), figures.LagMS(figures.Percentile(sample, 1)),
+			fmt.Sprint(g.Key.load), g.Key.system, p50, p99, most,
 			figures.LagMS(g.Stats(func(l Lag) float64 { return l.LookMS }).Median), fmt.Sprint(len(sample)),
 			fmt.Sprint(g.Sum(func(l Lag) uint64 { return uint64(l.Missing) })),
 		})
@@ -164,5 +165,6 @@ func lagText(sorted []float64) string {
 	if len(sorted) == 0 {
 		return "none is known"
 	}
-	return fmt.Sprintf("p50 %s, p99 %s, max %s", figures.LagMS(figures.Percentile(sorted, 0.5)), figures.LagMS(figures.Percentile(sorted, 0.99)), figures.LagMS(figures.Percentile(sorted, 1)))
+	p50, p99, most := figures.Lags(sorted)
+	return fmt.Sprintf("p50 %s, p99 %s, max %s", p50, p99, most)
 }

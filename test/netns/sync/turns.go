@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"hafast/test/netns/figures"
-	"hafast/test/netns/lab"
-	"hafast/test/netns/sync/traffic"
 )
 
 // Turns is how many connections are made with a system and without its replication, each
@@ -73,42 +71,15 @@ func (r *Runner) Turns(ctx context.Context, sys System) (Turns, error) {
 					pair  *pair
 					rates *[]float64
 				}{{alone, &result.Alone}, {with, &result.With}} {
-					rate, err := side.pair.takeTurn(ctx)
+					u, err := side.pair.measureLoad(ctx, unpaced, settling, turn)
 					if err != nil {
 						return err
 					}
-					*side.rates = append(*side.rates, rate)
+					*side.rates = append(*side.rates, u.perSecond())
 				}
 			}
 			return nil
 		})
 	})
 	return result, err
-}
-
-// takeTurn makes connections as fast as it can, and returns how many a second.
-func (p *pair) takeTurn(ctx context.Context) (float64, error) {
-	l, err := p.startLoad(ctx, traffic.LoadSpec{Workers: workers})
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	if err := lab.Pass(ctx, settling); err != nil {
-		return 0, err
-	}
-	before, err := l.Count(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if err := lab.Pass(ctx, turn); err != nil {
-		return 0, err
-	}
-	after, err := l.Count(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if after.OK == before.OK {
-		return 0, fmt.Errorf("%w: %d failed", errNotServed, after.Failed)
-	}
-	return float64(after.OK-before.OK) / time.Duration(after.At-before.At).Seconds(), nil
 }

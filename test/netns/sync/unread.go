@@ -10,23 +10,23 @@ import (
 	"hafast/test/netns/lab"
 )
 
-// listened is hafast without replication, on routers where somebody is subscribed to the
+// unreadHafast is hafast without replication, on routers where somebody is subscribed to the
 // events of connection tracking that replication needs, and reads none. The kernel writes
 // each and throws it away: nothing that is told by events can cost less.
-type listened struct {
+type unreadHafast struct {
 	*lab.RouterHafast
 	sockets map[*lab.Host]int
 }
 
-func newListened(f *lab.RouterHafast) *listened {
-	return &listened{RouterHafast: f, sockets: map[*lab.Host]int{}}
+func newUnreadHafast(f *lab.RouterHafast) *unreadHafast {
+	return &unreadHafast{RouterHafast: f, sockets: map[*lab.Host]int{}}
 }
 
 // Name implements System.
-func (s *listened) Name() string { return unread }
+func (s *unreadHafast) Name() string { return unread }
 
 // Start implements System.
-func (s *listened) Start(ctx context.Context, h *lab.Host) error {
+func (s *unreadHafast) Start(ctx context.Context, h *lab.Host) error {
 	err := h.Do(func() error {
 		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 		if err != nil {
@@ -44,7 +44,7 @@ func (s *listened) Start(ctx context.Context, h *lab.Host) error {
 }
 
 // Kill implements System.
-func (s *listened) Kill(h *lab.Host) error {
+func (s *unreadHafast) Kill(h *lab.Host) error {
 	err := s.RouterHafast.Kill(h)
 	if fd, open := s.sockets[h]; open {
 		delete(s.sockets, h)
