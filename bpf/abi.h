@@ -21,6 +21,7 @@
 #define MAX_LOCALS 4096 /* own addresses and VIPs that S-BFD is answered on */
 
 #define TABLE_SIZE 16381    /* slots of a Maglev table; prime */
+#define TABLE_ROW 16384     /* bytes of one; a power of two */
 #define SERVICE_SLOTS 4096  /* of the services' hash table, per family; a power of two */
 #define SERVICE_PROBES 16   /* slots looked at for one service at most */
 #define FILTER_BITS 65536   /* of the filter that turns other people's traffic away */
@@ -91,7 +92,7 @@ struct service6 {
 struct steering {
 	struct service4 service4[SERVICE_SLOTS];
 	struct service6 service6[SERVICE_SLOTS];
-	__u8 table[MAX_SETS][TABLE_SIZE + 3]; /* place of a target, or NO_TARGET */
+	__u8 table[MAX_SETS][TABLE_ROW]; /* place of a target, or NO_TARGET */
 };
 
 /* A flow as its packets to the VIP have it. */

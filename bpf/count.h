@@ -36,12 +36,17 @@ static __always_inline outcome credited(outcome o, __u32 service, __u32 place)
 	return o | (__u64)service << 32 | CREDITED | place << 16;
 }
 
+/* frames_in_pieces: the kernel has frames in several buffers, and the helper that knows
+ * their length (Linux 5.18). Set by the daemon before it loads the program: the verifier
+ * of an older kernel then never sees the call. */
+const volatile __u8 frames_in_pieces = 1;
+
 /* frame_size asks the kernel only where that may know of more than can be read here. */
 static __always_inline __u64 frame_size(struct xdp_md *ctx)
 {
 	__u64 size = (__u64)ctx->data_end - ctx->data;
 
-	return size > ONE_PIECE ? bpf_xdp_get_buff_len(ctx) : size;
+	return frames_in_pieces && size > ONE_PIECE ? bpf_xdp_get_buff_len(ctx) : size;
 }
 
 static __always_inline void credit(struct xdp_md *ctx, outcome o)

@@ -128,27 +128,27 @@ static __always_inline outcome handle_ipv4(const struct packet *p)
 		return pass(PASS_IP_OPTIONS);
 	if (ip->protocol == IPPROTO_ICMP)
 		return handle_icmp4(p, f.l4);
+	key.client = ip->saddr;
+	key.vip = ip->daddr;
+	f.key = &key;
 	f.proto = ip->protocol;
 	if (f.proto == IPPROTO_TCP) {
 		if (!reaches(p, f.l4, sizeof(struct tcphdr)) || size < sizeof(*ip) + sizeof(struct tcphdr))
 			return pass(PASS_TRUNCATED);
-	} else if (f.proto == IPPROTO_UDP) {
-		if (!reaches(p, f.l4, sizeof(struct udphdr)) || size < sizeof(*ip) + sizeof(struct udphdr))
-			return pass(PASS_TRUNCATED);
-	} else {
-		return pass(PASS_PROTOCOL);
-	}
-	key.client = ip->saddr;
-	key.vip = ip->daddr;
-	key.client_port = ports->source;
-	key.vip_port = ports->dest;
-	f.key = &key;
-	if (f.proto == IPPROTO_TCP) {
+		key.client_port = ports->source;
+		key.vip_port = ports->dest;
 		f.flows = &tcp4;
 		return steer_tcp(&f);
 	}
-	f.flows = &udp4;
-	return steer_udp(&f);
+	if (f.proto == IPPROTO_UDP) {
+		if (!reaches(p, f.l4, sizeof(struct udphdr)) || size < sizeof(*ip) + sizeof(struct udphdr))
+			return pass(PASS_TRUNCATED);
+		key.client_port = ports->source;
+		key.vip_port = ports->dest;
+		f.flows = &udp4;
+		return steer_udp(&f);
+	}
+	return pass(PASS_PROTOCOL);
 }
 
 static __always_inline outcome handle_ipv6(const struct packet *p)

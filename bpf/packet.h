@@ -82,6 +82,16 @@ struct ports {
 	__be16 dest;
 };
 
+/* masked brings an index below size, a power of two. Whoever asks has made sure already
+ * that it is: this is for the verifier, which does not follow a comparison through the
+ * compiler's registers, but does follow a mask. The barrier keeps the compiler, which
+ * knows as much as the caller, from dropping the mask. */
+static __always_inline __u32 masked(__u32 index, __u32 size)
+{
+	asm volatile("" : "+r"(index));
+	return index & (size - 1);
+}
+
 static __always_inline int same_mac(const __u8 *a, const __u8 *b)
 {
 	return *(const __u32 *)a == *(const __u32 *)b && *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);

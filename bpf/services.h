@@ -51,12 +51,12 @@ __noinline __u64 find_service4(__u32 which, __be32 vip, __u32 port_proto)
 	return 0;
 }
 
-__noinline __u64 find_service6(__u32 which, const struct flow6_key *key, __u32 proto)
+static __noinline __u64 find_service6(__u32 which, const struct flow6_key *key, __u32 proto)
 {
 	struct steering *st = bank(which);
 	__u32 at;
 
-	if (!st || !key)
+	if (!st)
 		return 0;
 	at = service_hash(fold6(key->vip), key->vip_port, proto);
 	AS_LOOP
@@ -72,12 +72,10 @@ __noinline __u64 find_service6(__u32 which, const struct flow6_key *key, __u32 p
 	return 0;
 }
 
-/* target_at is the target in a place below MAX_TARGETS. The verifier does not follow
- * a comparison through the compiler's registers; a mask it does. */
+/* target_at is the target in a slot below MAX_TARGETS. */
 static __always_inline const struct target *target_at(const struct control *ctl, __u32 place)
 {
-	asm volatile("" : "+r"(place));
-	return &ctl->target[place & (MAX_TARGETS - 1)];
+	return &ctl->target[masked(place, MAX_TARGETS)];
 }
 
 /* has tells whether a target has all of these flags; a place that no target has, has
@@ -94,7 +92,7 @@ static __always_inline __u32 table_choice(const struct steering *st, __u32 set, 
 
 	if (set >= MAX_SETS || slot >= TABLE_SIZE)
 		return NO_TARGET;
-	return st->table[set][slot];
+	return st->table[masked(set, MAX_SETS)][masked(slot, TABLE_ROW)];
 }
 
 /* choose finds a target for a new flow. A table may still name one that has just

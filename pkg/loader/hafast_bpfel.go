@@ -187,24 +187,25 @@ type bpfWitness struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	bpfMapControl    = "control"
-	bpfMapCounters   = "counters"
-	bpfMapEvents     = "events"
-	bpfMapListener   = "listener"
-	bpfMapLocals     = "locals"
-	bpfMapPeers      = "peers"
-	bpfMapReplicas   = "replicas"
-	bpfMapSessions   = "sessions"
-	bpfMapSteering   = "steering"
-	bpfMapTcp4       = "tcp4"
-	bpfMapTcp6       = "tcp6"
-	bpfMapTraffics   = "traffics"
-	bpfMapUdp4       = "udp4"
-	bpfMapUdp6       = "udp6"
-	bpfMapVips       = "vips"
-	bpfMapWitness    = "witness"
-	bpfProgHafast    = "hafast"
-	bpfProgReplicate = "replicate"
+	bpfMapControl        = "control"
+	bpfMapCounters       = "counters"
+	bpfMapEvents         = "events"
+	bpfMapListener       = "listener"
+	bpfMapLocals         = "locals"
+	bpfMapPeers          = "peers"
+	bpfMapReplicas       = "replicas"
+	bpfMapSessions       = "sessions"
+	bpfMapSteering       = "steering"
+	bpfMapTcp4           = "tcp4"
+	bpfMapTcp6           = "tcp6"
+	bpfMapTraffics       = "traffics"
+	bpfMapUdp4           = "udp4"
+	bpfMapUdp6           = "udp6"
+	bpfMapVips           = "vips"
+	bpfMapWitness        = "witness"
+	bpfProgHafast        = "hafast"
+	bpfProgReplicate     = "replicate"
+	bpfVarFramesInPieces = "frames_in_pieces"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -279,6 +280,7 @@ type bpfMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
+	FramesInPieces *ebpf.VariableSpec `ebpf:"frames_in_pieces"`
 }
 
 // bpfObjects contains all objects after they have been loaded into the kernel.
@@ -344,6 +346,7 @@ func (m *bpfMaps) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
+	FramesInPieces *ebpf.Variable `ebpf:"frames_in_pieces"`
 }
 
 // bpfPrograms contains all programs after they have been loaded into the kernel.

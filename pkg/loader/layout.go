@@ -38,6 +38,9 @@ func (in *inheritance) close() {
 func inherit(dir string, spec *ebpf.CollectionSpec) (*inheritance, error) {
 	in := &inheritance{maps: make(map[string]*ebpf.Map)}
 	for name := range spec.Maps {
+		if isConstants(name) {
+			continue
+		}
 		m, err := loadPinnedMap(filepath.Join(dir, name))
 		if err != nil {
 			in.close()

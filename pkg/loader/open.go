@@ -13,6 +13,7 @@ import (
 
 // DataPath is the loaded program with its maps.
 type DataPath struct {
+	kernel   kernel
 	program  *ebpf.Program
 	maps     bpfMaps
 	control  *memory[bpfControl]
@@ -70,7 +71,10 @@ func Open(opts Options) (_ *DataPath, err error) {
 	if d.ticks, err = newTicks(); err != nil {
 		return nil, err
 	}
-	spec, err := loadBpf()
+	if d.kernel, err = probeKernel(); err != nil {
+		return nil, err
+	}
+	spec, err := d.kernel.loadSpec()
 	if err != nil {
 		return nil, err
 	}
@@ -99,13 +103,17 @@ func (d *DataPath) load(spec *ebpf.CollectionSpec) error {
 		return err
 	}
 
-	var objects bpfObjects
-	if err := spec.LoadAndAssign(&objects, &ebpf.CollectionOptions{MapReplacements: adopt}); err != nil {
+	objects, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: adopt})
+	if err != nil {
 		return fmt.Errorf("load the XDP program: %w", err)
 	}
-	d.program, d.maps = objects.Hafast, objects.bpfMaps
-	if d.replicas, err = newReplicator(objects.Replicate, objects.Replicas); err != nil {
-		return errors.Join(err, objects.Replicate.Close())
+	defer objects.Close()
+	if err := objects.Assign(&d.maps); err != nil {
+		return fmt.Errorf("load the XDP program: %w", err)
+	}
+	d.program = objects.DetachProgram(bpfProgHafast)
+	if d.replicas, err = newReplicator(objects.DetachProgram(bpfProgReplicate), d.maps.Replicas); err != nil {
+		return err
 	}
 	if err := d.mapAll(); err != nil {
 		return err
@@ -248,6 +256,9 @@ func (d *DataPath) byName() map[string]*ebpf.Map {
 	}
 }
 
+// Lacks is what the running kernel has not and the data path does without.
+func (d *DataPath) Lacks() []Lack { return d.kernel.lacks() }
+
 // Program is the loaded program, for test-runs.
 func (d *DataPath) Program() *ebpf.Program { return d.program }
 
@@ -308,7 +319,7 @@ func (d *DataPath) close() error {
 		err = errors.Join(err, d.events.close())
 	}
 	if d.replicas != nil {
-		err = errors.Join(err, d.replicas.program.Close())
+		err = errors.Join(err, d.replicas.close())
 	}
 	if d.program != nil {
 		err = errors.Join(err, d.program.Close(), d.maps.Close())

@@ -68,22 +68,34 @@ const (
 	replicaSweep = 3
 )
 
+// newReplicator takes the program over; nil where the kernel cannot load it.
 func newReplicator(program *ebpf.Program, records *ebpf.Map) (*replicator, error) {
 	m, err := mapMemory[bpfReplica](records)
 	if err != nil {
+		if program != nil {
+			_ = program.Close()
+		}
 		return nil, err
 	}
 	return &replicator{program: program, records: m}, nil
 }
 
-// replicator runs the program that writes replicas.
+// replicator works off records of replicas: by running the program that does so, or
+// itself where there is none.
 type replicator struct {
-	program *ebpf.Program
+	program *ebpf.Program // nil: see writer
 	// generation counts up; an entry remembers its last bits.
 	generation atomic.Uint32
 
 	mu      sync.Mutex
 	records *memory[bpfReplica]
+}
+
+func (r *replicator) close() error {
+	if r.program == nil {
+		return nil
+	}
+	return r.program.Close()
 }
 
 // ApplyReplicas writes what a peer tells into the tables, in order, and sets the
@@ -127,7 +139,7 @@ func (d *DataPath) applySome(replicas []Replica, generation uint32) (err error) 
 			}
 			n++
 		}
-		if err = d.replicas.run(n); err != nil {
+		if err = d.workOff(records[:n]); err != nil {
 			return
 		}
 		n = 0
@@ -152,12 +164,15 @@ func (d *DataPath) record(f *Flow, op uint8, generation uint32) bpfReplica {
 	return r
 }
 
-// run works off the first n records.
-func (r *replicator) run(n int) error {
-	if n == 0 {
+// workOff works off records, which are the first of those mapped into the program, and leaves their results in them.
+func (d *DataPath) workOff(records []bpfReplica) error {
+	switch {
+	case len(records) == 0:
 		return nil
+	case d.replicas.program == nil:
+		return d.newWriter().workOff(records)
 	}
-	_, err := r.program.Run(&ebpf.RunOptions{Context: bpfReplicateArgs{Records: uint32(n)}})
+	_, err := d.replicas.program.Run(&ebpf.RunOptions{Context: bpfReplicateArgs{Records: uint32(len(records))}})
 	return err
 }
 

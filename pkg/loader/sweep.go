@@ -73,7 +73,7 @@ func (d *DataPath) forget(flows []Flow) (removed int, err error) {
 			records[i] = d.record(&flows[i], replicaSweep, uint32(flows[i].Generation))
 			records[i].Flags |= flowReplica
 		}
-		if err = d.replicas.run(len(flows)); err != nil {
+		if err = d.workOff(records[:len(flows)]); err != nil {
 			return
 		}
 		for i := range flows {

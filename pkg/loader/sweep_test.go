@@ -32,45 +32,45 @@ func sweep(t testing.TB, d *DataPath, before uint32, scope ...string) (deleted i
 // TestSweepReplicas deletes what was told before, is no flow of this host's own, and is
 // in scope; of all tables.
 func TestSweepReplicas(t *testing.T) {
-	lab(t)
-	d := open(t, "")
-	steerTo(t, d, 1)
-	const four, six = "192.0.2.1", "2001:db8::1"
-	kinds := everyKind()
-	next := func(f Flow) Flow { f.Client = netip.AddrPortFrom(f.Client.Addr(), f.Client.Port()-1); return f }
-	elsewhere := altered(kinds[0], func(f *Flow) { f.VIP = netip.MustParseAddrPort("192.0.2.2:80") })
-	touched := Flow{
-		Proto: UDP, Client: netip.MustParseAddrPort("198.51.100.7:5"), VIP: netip.MustParseAddrPort(four + ":53"), Place: 1,
-	}
-	own := next(kinds[0])
+	bothWriters(t, func(t *testing.T, d *DataPath) {
+		steerTo(t, d, 1)
+		const four, six = "192.0.2.1", "2001:db8::1"
+		kinds := everyKind()
+		next := func(f Flow) Flow { f.Client = netip.AddrPortFrom(f.Client.Addr(), f.Client.Port()-1); return f }
+		elsewhere := altered(kinds[0], func(f *Flow) { f.VIP = netip.MustParseAddrPort("192.0.2.2:80") })
+		touched := Flow{
+			Proto: UDP, Client: netip.MustParseAddrPort("198.51.100.7:5"), VIP: netip.MustParseAddrPort(four + ":53"), Place: 1,
+		}
+		own := next(kinds[0])
 
-	put(t, d, own)
-	for _, f := range append(kinds, elsewhere, touched) {
-		apply(t, d, Replica{Flow: f})
-	}
-	send(t, d, touched.Client.String())
-	before := d.NextGeneration()
-	again := []Flow{kinds[2], next(kinds[1])}
-	for _, f := range again {
-		apply(t, d, Replica{Flow: f})
-	}
-	if n := sweep(t, d, before); n != 0 {
-		t.Errorf("%d deleted without a scope", n)
-	}
-	if n := sweep(t, d, before, four, six); n != 4 {
-		t.Errorf("%d deleted, want 4", n)
-	}
-	want := make(map[Flow]bool)
-	for _, f := range append(again, elsewhere, own, touched) {
-		want[altered(f, func(f *Flow) { f.Service = 0 })] = true
-	}
-	got := make(map[Flow]bool)
-	for f := range flowsOf(t, d) {
-		got[altered(f, func(f *Flow) { f.Service, f.Replica, f.Generation = 0, false, 0 })] = true
-	}
-	if !maps.Equal(got, want) {
-		t.Errorf("left are\n%v, want\n%v", got, want)
-	}
+		put(t, d, own)
+		for _, f := range append(kinds, elsewhere, touched) {
+			apply(t, d, Replica{Flow: f})
+		}
+		send(t, d, touched.Client.String())
+		before := d.NextGeneration()
+		again := []Flow{kinds[2], next(kinds[1])}
+		for _, f := range again {
+			apply(t, d, Replica{Flow: f})
+		}
+		if n := sweep(t, d, before); n != 0 {
+			t.Errorf("%d deleted without a scope", n)
+		}
+		if n := sweep(t, d, before, four, six); n != 4 {
+			t.Errorf("%d deleted, want 4", n)
+		}
+		want := make(map[Flow]bool)
+		for _, f := range append(again, elsewhere, own, touched) {
+			want[altered(f, func(f *Flow) { f.Service = 0 })] = true
+		}
+		got := make(map[Flow]bool)
+		for f := range flowsOf(t, d) {
+			got[altered(f, func(f *Flow) { f.Service, f.Replica, f.Generation = 0, false, 0 })] = true
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("left are\n%v, want\n%v", got, want)
+		}
+	})
 }
 
 // TestGenerations: an entry remembers a few bits of its generation. Sweeps that belong
@@ -112,30 +112,30 @@ func TestGenerations(t *testing.T) {
 // TestSweepAsksAgain: what has had a packet, or was told, between the look and the
 // deletion stays.
 func TestSweepAsksAgain(t *testing.T) {
-	lab(t)
-	d := open(t, "")
-	steerTo(t, d, 1)
-	flow := Flow{
-		Proto: UDP, Client: netip.MustParseAddrPort("198.51.100.7:5"), VIP: netip.MustParseAddrPort("192.0.2.1:53"), Place: 1,
-	}
-	for name, meanwhile := range map[string]func(){
-		"a packet":  func() { send(t, d, flow.Client.String()) },
-		"told":      func() { apply(t, d, Replica{Flow: flow}) },
-		"closing":   func() { apply(t, d, Replica{Flow: altered(flow, closing)}) },
-		"moved":     func() { apply(t, d, Replica{Flow: altered(flow, at(2))}) },
-		"forgotten": func() { apply(t, d, Replica{Flow: flow, Gone: true}) },
-	} {
-		apply(t, d, Replica{Flow: flow})
-		d.NextGeneration()
-		seen, ok := entryOf(t, d, flow)
-		if !ok {
-			t.Fatal("not there")
+	bothWriters(t, func(t *testing.T, d *DataPath) {
+		steerTo(t, d, 1)
+		flow := Flow{
+			Proto: UDP, Client: netip.MustParseAddrPort("198.51.100.7:5"), VIP: netip.MustParseAddrPort("192.0.2.1:53"), Place: 1,
 		}
-		meanwhile()
-		if n, err := d.forget([]Flow{seen}); n != 0 || err != nil {
-			t.Errorf("%s: %d deleted, %v", name, n, err)
+		for name, meanwhile := range map[string]func(){
+			"a packet":  func() { send(t, d, flow.Client.String()) },
+			"told":      func() { apply(t, d, Replica{Flow: flow}) },
+			"closing":   func() { apply(t, d, Replica{Flow: altered(flow, closing)}) },
+			"moved":     func() { apply(t, d, Replica{Flow: altered(flow, at(2))}) },
+			"forgotten": func() { apply(t, d, Replica{Flow: flow, Gone: true}) },
+		} {
+			apply(t, d, Replica{Flow: flow})
+			d.NextGeneration()
+			seen, ok := entryOf(t, d, flow)
+			if !ok {
+				t.Fatal("not there")
+			}
+			meanwhile()
+			if n, err := d.forget([]Flow{seen}); n != 0 || err != nil {
+				t.Errorf("%s: %d deleted, %v", name, n, err)
+			}
 		}
-	}
+	})
 }
 
 // TestIdleFlowsAreHandedOver: who deletes idle flows gets to see them.

@@ -176,44 +176,45 @@ type floorWitness struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	floorMapCallee       = "callee"
-	floorMapControl      = "control"
-	floorMapCounters     = "counters"
-	floorMapEvents       = "events"
-	floorMapListener     = "listener"
-	floorMapLocals       = "locals"
-	floorMapPeers        = "peers"
-	floorMapRecipes      = "recipes"
-	floorMapReplicas     = "replicas"
-	floorMapSessions     = "sessions"
-	floorMapSteering     = "steering"
-	floorMapTcp4         = "tcp4"
-	floorMapTcp6         = "tcp6"
-	floorMapTraffics     = "traffics"
-	floorMapUdp4         = "udp4"
-	floorMapUdp6         = "udp6"
-	floorMapVips         = "vips"
-	floorMapWitness      = "witness"
-	floorProgHere4       = "here4"
-	floorProgHere6       = "here6"
-	floorProgNothing     = "nothing"
-	floorProgOther4      = "other4"
-	floorProgOther6      = "other6"
-	floorProgProbe4      = "probe4"
-	floorProgProbe6      = "probe6"
-	floorProgSecond4     = "second4"
-	floorProgSecond6     = "second6"
-	floorProgSecondHere4 = "second_here4"
-	floorProgSecondHere6 = "second_here6"
-	floorProgStored4     = "stored4"
-	floorProgStored6     = "stored6"
-	floorProgSyn4        = "syn4"
-	floorProgSyn6        = "syn6"
-	floorProgSynHere4    = "syn_here4"
-	floorProgSynHere6    = "syn_here6"
-	floorProgThere4      = "there4"
-	floorProgThere6      = "there6"
-	floorProgVary        = "vary"
+	floorMapCallee         = "callee"
+	floorMapControl        = "control"
+	floorMapCounters       = "counters"
+	floorMapEvents         = "events"
+	floorMapListener       = "listener"
+	floorMapLocals         = "locals"
+	floorMapPeers          = "peers"
+	floorMapRecipes        = "recipes"
+	floorMapReplicas       = "replicas"
+	floorMapSessions       = "sessions"
+	floorMapSteering       = "steering"
+	floorMapTcp4           = "tcp4"
+	floorMapTcp6           = "tcp6"
+	floorMapTraffics       = "traffics"
+	floorMapUdp4           = "udp4"
+	floorMapUdp6           = "udp6"
+	floorMapVips           = "vips"
+	floorMapWitness        = "witness"
+	floorProgHere4         = "here4"
+	floorProgHere6         = "here6"
+	floorProgNothing       = "nothing"
+	floorProgOther4        = "other4"
+	floorProgOther6        = "other6"
+	floorProgProbe4        = "probe4"
+	floorProgProbe6        = "probe6"
+	floorProgSecond4       = "second4"
+	floorProgSecond6       = "second6"
+	floorProgSecondHere4   = "second_here4"
+	floorProgSecondHere6   = "second_here6"
+	floorProgStored4       = "stored4"
+	floorProgStored6       = "stored6"
+	floorProgSyn4          = "syn4"
+	floorProgSyn6          = "syn6"
+	floorProgSynHere4      = "syn_here4"
+	floorProgSynHere6      = "syn_here6"
+	floorProgThere4        = "there4"
+	floorProgThere6        = "there6"
+	floorProgVary          = "vary"
+	floorVarFramesInPieces = "frames_in_pieces"
 )
 
 // loadFloor returns the embedded CollectionSpec for floor.
@@ -308,6 +309,7 @@ type floorMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type floorVariableSpecs struct {
+	FramesInPieces *ebpf.VariableSpec `ebpf:"frames_in_pieces"`
 }
 
 // floorObjects contains all objects after they have been loaded into the kernel.
@@ -377,6 +379,7 @@ func (m *floorMaps) Close() error {
 //
 // It can be passed to loadFloorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type floorVariables struct {
+	FramesInPieces *ebpf.Variable `ebpf:"frames_in_pieces"`
 }
 
 // floorPrograms contains all programs after they have been loaded into the kernel.
