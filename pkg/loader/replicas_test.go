@@ -77,7 +77,7 @@ func TestOutcomes(t *testing.T) {
 	const old, young = time.Minute, 10 * time.Second
 	flow := flow4(1)
 	mine := func(changes ...func(*Flow)) *Flow { f := altered(flow, changes...); return &f }
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		there   *Flow
 		told    Replica
 		outcome ReplicaOutcome
@@ -149,10 +149,16 @@ func TestOutcomes(t *testing.T) {
 		"neither TCP nor UDP": {
 			nil, Replica{Flow: altered(flow, func(f *Flow) { f.Proto = 1 })}, ReplicaFailed, nil,
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bothWriters(t, func(t *testing.T, d *DataPath) {
-				steerTo(t, d, 3)
+	}
+	bothWriters(t, func(t *testing.T, d *DataPath) {
+		steerTo(t, d, 3)
+		for name, c := range cases {
+			t.Run(name, func(t *testing.T) {
+				t.Cleanup(func() {
+					if _, err := d.DeleteFlows(func(Flow) bool { return true }); err != nil {
+						t.Fatal(err)
+					}
+				})
 				if c.there != nil {
 					put(t, d, *c.there)
 				}
@@ -177,8 +183,8 @@ func TestOutcomes(t *testing.T) {
 					t.Errorf("got  %+v\nwant %+v", got, want)
 				}
 			})
-		})
-	}
+		}
+	})
 }
 
 // TestReplicasOfAllKinds, more than one run of the program takes, with some that make no

@@ -52,6 +52,9 @@ func (d *DataPath) Traffic() ([]ServiceTraffic, error) {
 	)
 	for {
 		n, err := d.maps.Traffics.BatchLookup(&cursor, keys, values, nil)
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			return d.trafficOneByOne(cpus) // before Linux 5.13
+		}
 		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return nil, fmt.Errorf("read traffic: %w", err)
 		}
@@ -63,6 +66,20 @@ func (d *DataPath) Traffic() ([]ServiceTraffic, error) {
 			return list, nil
 		}
 	}
+}
+
+// trafficOneByOne is Traffic by a system call for each service.
+func (d *DataPath) trafficOneByOne(cpus int) (list []ServiceTraffic, err error) {
+	values := make([]bpfTraffic, cpus)
+	self := d.Self()
+	for service := range uint32(TrafficServices + 1) {
+		if err := d.maps.Traffics.Lookup(service, values); err != nil {
+			return nil, fmt.Errorf("read traffic: %w", err)
+		}
+		sum := addUp(values)
+		list = appendTraffic(list, int(service), self, &sum)
+	}
+	return list, nil
 }
 
 // addUp sums over the processors.
