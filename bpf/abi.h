@@ -18,6 +18,7 @@
 #define MAX_GATES 1024 /* instances, each of which owns its VIPs together */
 #define MAX_SETS 64    /* different sets of targets among the services in force */
 #define MAX_VIPS 4096
+#define MAX_MACS 256   /* own hardware addresses */
 #define MAX_LOCALS 4096 /* own addresses and VIPs that S-BFD is answered on */
 
 #define TABLE_SIZE 16381    /* slots of a Maglev table; prime */
@@ -202,6 +203,12 @@ struct address {
 	__be32 word[4];
 };
 
+/* A hardware address as a key. */
+struct mac {
+	__u8 byte[6];
+	__u8 pad[2];
+};
+
 struct vip {
 	__u32 gate; /* index of control.open */
 };
@@ -225,6 +232,19 @@ struct session {
 	__u32 answered; /* the reflector's: probes in this window */
 	__u32 pad2;
 };
+
+/* A leg is the way of flows that a peer sends on to this host: in at the peer's
+ * interface, out again by its program, and here. This host sends a probe to the peer,
+ * whose program sends it back as it would a flow. MAX_PEERS entries by the slots of
+ * struct session, mapped into the daemon's memory. */
+struct leg {
+	__u32 sent;     /* by the daemon: the sequence number of the last probe */
+	__u32 returned; /* by the program: the sequence number of the last that came back */
+	__u64 forwarded; /* by the program: the peer's own probes that it has sent back */
+};
+
+/* Added to the discriminator of a host, what asks it to send a probe back as a flow. */
+#define LEG_DISCRIMINATOR 0x4c454700
 
 /* What is seen of the witness. One entry, mapped. */
 struct witness {
@@ -274,7 +294,9 @@ enum reason {
 	SBFD_DISCRIMINATOR,
 	SBFD_LOOP,           /* D is clear in a probe, or set in a reply */
 	SBFD_RATE,
-	SBFD_REPLY_UNKNOWN,  /* answers no probe of late */
+	SBFD_REPLY_UNKNOWN,  /* answers no probe of late, or is none that was sent of late */
+	LEG_FORWARDED,       /* a peer's leg probe, sent back as a flow would be, XDP_TX */
+	LEG_RETURNED,        /* one of ours, back again; dropped */
 	REASONS,
 };
 

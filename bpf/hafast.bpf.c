@@ -211,13 +211,15 @@ static __always_inline outcome handle(struct packet *p)
 		return pass(PASS_TRUNCATED);
 	type = p->eth->h_proto;
 	p->l3 = p->eth + 1;
-	for (int i = 0; i < MAX_TAGS; i++) {
+	/* A frame of a VLAN belongs to the VLAN's own interface, which has the program too if
+	 * it carries VIPs. A tag without a VLAN has a priority only, and stays as it is. */
+	if (type == bpf_htons(ETH_P_8021Q)) {
 		struct vlan_tag *tag = p->l3;
 
-		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
-			break;
 		if (!reaches(p, tag, sizeof(*tag)))
 			return pass(PASS_TRUNCATED);
+		if (tag->tci & bpf_htons(VLAN_ID))
+			return pass(PASS_OTHER);
 		type = tag->type;
 		p->l3 = tag + 1;
 	}

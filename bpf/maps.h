@@ -68,6 +68,14 @@ struct {
 	__type(value, struct peer);
 } peers SEC(".maps");
 
+/* This host's own hardware addresses: whose frames may be sent on. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_MACS);
+	__type(key, struct mac);
+	__type(value, __u8);
+} macs SEC(".maps");
+
 /* The flow tables. UDP's are apart, so that a flood of datagrams, of which every one
  * looks like a flow, cannot push connections out. The daemon sets the sizes. */
 #define FLOWS(name, key_type)                         \
@@ -96,6 +104,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct listener);
 } listener SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, MAX_PEERS);
+	__type(key, __u32);
+	__type(value, struct leg);
+} legs SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

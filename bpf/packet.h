@@ -20,7 +20,7 @@
 
 #define IP_PLAIN 0x45        /* first byte: version 4, no options */
 #define IP_FRAGMENTED 0x3fff /* more fragments, or an offset */
-#define MAX_TAGS 2           /* 802.1Q, 802.1ad */
+#define VLAN_ID 0x0fff       /* of a tag; 0: the frame is in no VLAN */
 
 /* packet is a frame on its way through the program. */
 struct packet {

@@ -108,6 +108,31 @@ static __always_inline enum knowledge known_here(const struct flow_packet *f, in
 	return k;
 }
 
+/* is_ours reports whether a frame is for this host: one that a switch has flooded, or
+ * that a bridge or a promiscuous port shows, is for another, and not to be sent on. */
+static __always_inline int is_ours(const struct packet *p, const struct target *t)
+{
+	struct mac mac = {};
+
+	if (same_mac(p->eth->h_dest, t->source) || is_virtual(p->eth->h_dest))
+		return 1;
+	if (t->ifindex == p->ctx->ingress_ifindex)
+		return 0;
+	copy_mac(mac.byte, p->eth->h_dest);
+	return bpf_map_lookup_elem(&macs, &mac) != NULL;
+}
+
+/* forward puts the peer's hardware address on a frame, which leaves by the interface that
+ * leads to the peer. */
+static __always_inline __u32 forward(const struct packet *p, const struct target *t)
+{
+	copy_mac(p->eth->h_dest, t->mac);
+	copy_mac(p->eth->h_source, t->source);
+	if (t->ifindex == p->ctx->ingress_ifindex)
+		return XDP_TX;
+	return bpf_redirect(t->ifindex, 0);
+}
+
 /* send hands a frame to a peer, which answers the client itself. */
 static __always_inline outcome send(const struct packet *p, __u32 place, enum reason reason, __u32 service)
 {
@@ -118,13 +143,9 @@ static __always_inline outcome send(const struct packet *p, __u32 place, enum re
 	t = target_at(p->ctl, place);
 	if (!t->ifindex)
 		return credited(pass(PASS_DEAD_TARGET), service, NOBODY); /* the daemon does not know the way yet */
-	if (t->ifindex == p->ctx->ingress_ifindex && !same_mac(p->eth->h_dest, t->source) && !is_virtual(p->eth->h_dest))
-		return pass(PASS_OTHER); /* another host's, that a switch has flooded: it will see to it */
-	copy_mac(p->eth->h_dest, t->mac);
-	copy_mac(p->eth->h_source, t->source);
-	if (t->ifindex == p->ctx->ingress_ifindex)
-		return credited(because(reason, XDP_TX), service, place);
-	return credited(because(reason, bpf_redirect(t->ifindex, 0)), service, place);
+	if (!is_ours(p, t))
+		return pass(PASS_OTHER);
+	return credited(because(reason, forward(p, t)), service, place);
 }
 
 /* tell the daemon, for the peers, what has become of the packet's flow. */

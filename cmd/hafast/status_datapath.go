@@ -32,6 +32,9 @@ func targetDetail(target control.Target) string {
 	if target.Reason != "" {
 		parts = append(parts, target.Reason)
 	}
+	if target.LegReason != "" && target.State == control.StateUp {
+		parts = append(parts, "no new flows from here: "+target.LegReason)
+	}
 	if target.Connections != nil {
 		parts = append(parts, count(*target.Connections, "connection")+" left")
 	}

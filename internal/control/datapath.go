@@ -30,6 +30,12 @@ type Target struct {
 	State string `json:"state"`
 	// Reason says why the target is not up, empty when it is.
 	Reason string `json:"reason,omitempty"`
+	// Leg says whether frames that this host sends on are known to arrive at the target:
+	// proved, lost or unknown. New flows go there only while it is proved. LegFrom is the
+	// other way, and LegReason says why Leg is not proved. All are empty for Self.
+	Leg       string `json:"leg,omitempty"`
+	LegFrom   string `json:"leg_from,omitempty"`
+	LegReason string `json:"leg_reason,omitempty"`
 	// Self marks this host's own haproxy.
 	Self bool `json:"self"`
 	// Place is where the data path keeps the target, which is what flows

@@ -29,7 +29,7 @@ func (l *loop) arrange() {
 	f.path.Wish(l.wish(f, self))
 	l.tellPeers(self)
 	if sessions := l.sessions(self); !slices.Equal(sessions, f.probed) {
-		if err := f.prober.Set(sessions); err != nil {
+		if err := errors.Join(f.prober.Set(sessions), f.legs.Set(sessions)); err != nil {
 			if held, ok := l.quiet.Pass(time.Now(), "unprobed"); ok {
 				l.log.Error("peers are not probed", "error", err, "unreported", held)
 			}
@@ -135,9 +135,19 @@ func (l *loop) ownAddresses() []netip.Addr {
 	return out
 }
 
+// ownMACs are the hardware addresses that frames for this host have.
+func (l *loop) ownMACs() (out [][6]byte) {
+	for _, name := range l.pathInterfaces() {
+		if mac := l.links[name].MAC; len(mac) == 6 && !slices.Contains(out, [6]byte(mac)) {
+			out = append(out, [6]byte(mac))
+		}
+	}
+	return out
+}
+
 // wish is what the data path should be like.
 func (l *loop) wish(f *fleet, self netip.Addr) datapath.Wish {
-	w := datapath.Wish{Hold: !f.informed(), Interfaces: l.pathInterfaces(), Locals: l.ownAddresses()}
+	w := datapath.Wish{Hold: !f.informed(), Interfaces: l.pathInterfaces(), Locals: l.ownAddresses(), MACs: l.ownMACs()}
 	if l.cfg.Balance == "local" {
 		w.Policy = steering.Local
 	}
@@ -171,7 +181,7 @@ func (l *loop) tellPeers(self netip.Addr) {
 	f := l.fleet
 	hello := peering.Hello{
 		Software: l.version, Node: l.cfg.Node, Reason: l.why(), Left: uint32(max(f.connections, 0)),
-		Addresses: l.ownAddresses(), Services: f.services,
+		Addresses: l.ownAddresses(), Services: f.services, Legs: f.legsOf(),
 	}
 	switch l.fit() {
 	case steering.Up:

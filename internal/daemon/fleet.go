@@ -18,6 +18,7 @@ type dataPath interface {
 	Renew(time.Duration) (lapsed time.Duration)
 	SetServing(bool)
 	Flip(netip.Addr, steering.State)
+	SetLeg(target netip.Addr, proved bool)
 	Wish(datapath.Wish)
 	Reattach()
 	SetWitness(netip.Addr) error
@@ -44,7 +45,10 @@ type exchange interface {
 type fleet struct {
 	path     dataPath
 	prober   prober
+	legs     legProber
 	exchange exchange
+	// boot is this start of the daemon, as the hellos name it.
+	boot uint64
 	// frames counts what the interfaces have received.
 	frames func() (uint64, error)
 	// watch says what is looked at from now on, and has it done.
@@ -90,6 +94,10 @@ type peer struct {
 	liveSince time.Time
 	// former: a predecessor of this daemon sent it flows.
 	former bool
+	// leg is the way of flows that this host sends on to it, as it says.
+	leg liveness.LegState
+	// legFrom is the way of flows that it sends on to this host.
+	legFrom liveness.LegEvent
 	// gone: since it has departed, its host has ceased to answer at all.
 	gone bool
 	// state is what its haproxy is good for.
@@ -177,6 +185,9 @@ func (f *fleet) inherit(targets []loader.Target) {
 			continue
 		}
 		p.former, p.said.Hello.MAC = true, t.MAC
+		if t.Flags&loader.TargetNew != 0 {
+			p.leg = liveness.LegProved
+		}
 		p.state = p.fit()
 	}
 	f.watchDeparted(f.departed())

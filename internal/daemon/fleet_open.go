@@ -37,7 +37,9 @@ const reflectLimit = 64
 type fleetAdapters struct {
 	path     *datapath.Path
 	prober   *liveness.Prober
+	legs     *liveness.Legs
 	channel  *syncing.Channel
+	boot     uint64
 	exchange *peering.Exchange
 	sockets  *sockets.Reader
 	watcher  *sockets.Watcher
@@ -70,14 +72,13 @@ func openFleet(ctx context.Context, l *loop, keys [][]byte, log *slog.Logger) (_
 	}, a.conn); err != nil {
 		return a, err
 	}
-	boot, err := newBoot()
-	if err != nil {
+	if a.boot, err = newBoot(); err != nil {
 		return a, err
 	}
-	if a.channel, err = openChannel(ctx, l, boot, keys, a.path, log); err != nil {
+	if a.channel, err = openChannel(ctx, l, a.boot, keys, a.path, log); err != nil {
 		return a, err
 	}
-	a.exchange = peering.New(boot, a.channel)
+	a.exchange = peering.New(a.boot, a.channel)
 	if a.sockets, err = sockets.Open(); err != nil {
 		return a, fmt.Errorf("look at haproxy's sockets: %w", err)
 	}
@@ -94,6 +95,9 @@ func openFleet(ctx context.Context, l *loop, keys [][]byte, log *slog.Logger) (_
 		Report: func(ev liveness.Event) { l.post(ctx, livenessChanged{ev}) },
 	}); err != nil {
 		return a, fmt.Errorf("probe the peers: %w", err)
+	}
+	if err := a.openLegs(); err != nil {
+		return a, fmt.Errorf("probe the ways to the peers: %w", err)
 	}
 	a.departed = liveness.NewDeparted(a.askNeighbour, a.frames, func(addr netip.Addr, gone bool) {
 		l.post(ctx, asked{func(now time.Time) { l.departedGone(now, addr, gone) }})
@@ -120,6 +124,24 @@ func (s *slots) SetSent(slot int, seq uint32) { s[slot].SetSent(seq) }
 
 func (s *slots) Reply(slot int) (seq uint32, state uint8, at time.Duration, n uint64) {
 	return s[slot].Reply()
+}
+
+// legSlots are the legs in the data path's memory.
+type legSlots [loader.MaxPeers]loader.Leg
+
+func (s *legSlots) SetSent(slot int, seq uint32)   { s[slot].SetSent(seq) }
+func (s *legSlots) Returned(slot int) (seq uint32) { return s[slot].Returned() }
+func (s *legSlots) Forwarded(slot int) (n uint64)  { return s[slot].Forwarded() }
+
+func (a *fleetAdapters) openLegs() (err error) {
+	slots := legSlots{}
+	for i := range slots {
+		if slots[i], err = a.path.Leg(i); err != nil {
+			return err
+		}
+	}
+	a.legs, err = liveness.NewLegs(&slots, loader.LegDiscriminator)
+	return err
 }
 
 // frames is how many frames the program has seen.
@@ -150,7 +172,7 @@ func (a *fleetAdapters) askNeighbour(addr netip.Addr) liveness.Answer {
 // fleet is the loop's side of the adapters.
 func (a *fleetAdapters) fleet(peers []netip.Addr) *fleet {
 	f := &fleet{
-		path: a.path, prober: a.prober, exchange: a.exchange, frames: a.frames, connections: -1,
+		path: a.path, prober: a.prober, legs: a.legs, exchange: a.exchange, boot: a.boot, frames: a.frames, connections: -1,
 		watch: func(at surroundings) {
 			a.mu.Lock()
 			moved := a.at.iface != at.iface
@@ -211,6 +233,9 @@ func (a *fleetAdapters) run(ctx context.Context, g *errgroup.Group, l *loop) {
 	g.Go(func() error { return a.path.Run(ctx) })
 	g.Go(func() error { return a.path.Sweep(ctx) })
 	g.Go(func() error { return a.prober.Run(ctx) })
+	g.Go(func() error {
+		return a.legs.Run(ctx, func(ev liveness.LegEvent) { l.post(ctx, legChanged{ev}) })
+	})
 	g.Go(func() error { return a.departed.Run(ctx) })
 	g.Go(func() error {
 		return a.exchange.Run(ctx, func(p peering.Peer) { l.post(ctx, peerSpoke{p}) })
@@ -287,6 +312,9 @@ func (a *fleetAdapters) closeAll(keep bool) error {
 	var failures []error
 	if a.prober != nil {
 		failures = append(failures, a.prober.Close())
+	}
+	if a.legs != nil {
+		a.legs.Close()
 	}
 	if a.sockets != nil {
 		failures = append(failures, a.sockets.Close())

@@ -21,7 +21,7 @@ func (a *fleetAdapters) scrape(st control.Status) metrics.DataPath {
 	}
 	for _, t := range st.Targets {
 		if addr, err := netip.ParseAddr(t.Address); err == nil {
-			dp.Targets = append(dp.Targets, metrics.Target{Address: addr, State: t.State})
+			dp.Targets = append(dp.Targets, metrics.Target{Address: addr, State: t.State, LegTo: t.Leg, LegFrom: t.LegFrom})
 		}
 	}
 	if counted, ok := a.path.Counted(); ok {

@@ -34,6 +34,7 @@ func (l *loop) fleetStatus(st *control.Status) {
 		t := control.Target{
 			Node: hello.Node, Address: p.addr.String(), State: p.state.String(),
 			Reason: p.reason(), Services: len(hello.Services),
+			Leg: p.leg.String(), LegFrom: p.legFrom.State.String(), LegReason: p.legReason(),
 		}
 		if p.state == steering.Drain && p.heard() {
 			left := int(hello.Left)
@@ -152,16 +153,20 @@ func (a *fleetAdapters) fillFlows(x *control.XDP) {
 	}
 }
 
-// services are those in force, each with the nodes that take its new flows.
+// services are those in force, each with the nodes that get new flows of it from here.
 func (a *fleetAdapters) services(names map[string]string) []control.XDPService {
 	s := a.path.Steering()
 	bySet := make([][]string, len(s.Tables))
+	var gets [loader.MaxTargets]bool
+	for _, t := range a.path.Targets() {
+		gets[t.Place] = t.Flags&loader.TargetNew != 0
+	}
 	for set, table := range s.Tables {
 		var seen [loader.MaxTargets]bool
 		for _, place := range table {
 			if int(place) < len(seen) && !seen[place] {
 				seen[place] = true
-				if addr, ok := a.path.PlaceOf(int(place)); ok {
+				if addr, ok := a.path.PlaceOf(int(place)); ok && gets[place] {
 					bySet[set] = append(bySet[set], nodeName(names, addr.String()))
 				}
 			}

@@ -32,6 +32,7 @@ type fleetHost struct {
 	addrs    []netip.Addr
 	path     *fakePath
 	prober   *fakeProber
+	legs     *fakeLegs
 	exchange *fakeExchange
 }
 
@@ -100,15 +101,16 @@ func (w *fleetWorld) join(h *testHost) *fleetHost {
 	n := h.addr.As4()[3]
 	six := netip.AddrFrom16([16]byte{0: 0xfd, 15: n})
 	m := &fleetHost{testHost: h, addrs: []netip.Addr{h.addr, six}}
-	m.path = &fakePath{until: time.Now().Add(leaseFor), flips: make(map[netip.Addr]steering.State)}
+	m.path = &fakePath{until: time.Now().Add(leaseFor), flips: make(map[netip.Addr]steering.State), proved: make(map[netip.Addr]bool)}
 	m.prober = &fakeProber{suspended: make(map[netip.Addr]bool)}
+	m.legs = &fakeLegs{}
 	m.exchange = &fakeExchange{w: w, from: m, boot: uint64(n)}
 	h.links["eth0"] = link.State{
 		Name: "eth0", Index: 2, Up: true, MAC: net.HardwareAddr{2, 0, 0, 0, 0, n},
 		Addrs: []netip.Prefix{netip.PrefixFrom(h.addr, 24), netip.PrefixFrom(six, 64)},
 	}
 	h.loop.fleet = &fleet{
-		path: m.path, prober: m.prober, exchange: m.exchange, connections: -1,
+		path: m.path, prober: m.prober, legs: m.legs, exchange: m.exchange, boot: m.exchange.boot, connections: -1,
 		frames:        func() (uint64, error) { return m.path.frames, nil },
 		watch:         func(at surroundings) { m.path.watched = at },
 		count:         func(on bool) { m.path.counting = on },
@@ -194,6 +196,7 @@ type fakePath struct {
 	renewedBy time.Duration
 	serving   bool
 	flips     map[netip.Addr]steering.State
+	proved    map[netip.Addr]bool
 	wish      datapath.Wish
 	reattach  int
 	witness   uint64
@@ -212,11 +215,25 @@ func (p *fakePath) Renew(by time.Duration) (lapsed time.Duration) {
 
 func (p *fakePath) SetServing(on bool)                      { p.serving = on }
 func (p *fakePath) Flip(a netip.Addr, state steering.State) { p.flips[a] = state }
+func (p *fakePath) SetLeg(a netip.Addr, proved bool)        { p.proved[a] = proved }
 func (p *fakePath) Wish(w datapath.Wish)                    { p.wish = w }
 func (p *fakePath) Reattach()                               { p.reattach++ }
 func (p *fakePath) SetWitness(netip.Addr) error             { return nil }
 
 func (p *fakePath) WitnessReplies() uint64 { return p.witness }
+
+// fakeLegs notes whose legs are probed.
+type fakeLegs struct {
+	peers []liveness.Peer
+}
+
+func (l *fakeLegs) Set(peers []liveness.Peer) error { l.peers = peers; return nil }
+
+// leg reports what the host has found out of the leg from a peer.
+func (h *fleetHost) leg(peer netip.Addr, state liveness.LegState, forwards bool) {
+	h.post(h.t.Context(), legChanged{liveness.LegEvent{Peer: liveness.Peer{Addr: peer}, State: state, Forwards: forwards}})
+	synctest.Wait()
+}
 
 type fakeProber struct {
 	peers     []liveness.Peer

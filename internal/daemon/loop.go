@@ -213,6 +213,8 @@ func (l *loop) handle(now time.Time, ev event) {
 		l.hostPrepared(now, ev.err)
 	case asked:
 		ev.do(now)
+	case legChanged:
+		l.legChanged(now, ev.LegEvent)
 	case livenessChanged:
 		l.livenessChanged(now, ev.Event)
 	case peerSpoke:

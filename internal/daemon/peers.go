@@ -180,6 +180,7 @@ func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
 	case !p.leaving() && before.leaving():
 		l.fleet.prober.Resume(session)
 	}
+	l.followLeg(now, p)
 	l.setLife(p)
 	l.assess(p)
 	l.arrange()

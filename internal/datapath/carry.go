@@ -18,6 +18,7 @@ import (
 type carried struct {
 	vips     []loader.VIP
 	locals   map[netip.Addr]uint32
+	macs     [][6]byte
 	peers    []loader.Peer
 	targets  map[netip.Addr]loader.Target
 	steering loader.Steering
@@ -106,6 +107,13 @@ func (p *Path) setGates(w Wish) error {
 		}
 		failures = append(failures, err)
 	}
+	if !slices.Equal(w.MACs, p.carried.macs) {
+		err := p.SetMACs(w.MACs)
+		if err == nil {
+			p.carried.macs = w.MACs
+		}
+		failures = append(failures, err)
+	}
 	if !maps.Equal(locals, p.carried.locals) {
 		err := p.SetLocals(locals)
 		if err == nil {
@@ -139,14 +147,14 @@ func (p *Path) setTargets(w Wish) error {
 	}
 	var failures []error
 	next := make(map[netip.Addr]loader.Target)
-	usable := make(map[netip.Addr]int)
+	usable := make(map[netip.Addr]reached)
 	var local netip.Addr
 	for _, t := range w.Targets {
 		if _, twice := next[t.Addr]; twice {
 			continue // our own address among the peers, say: the first one counts
 		}
 		place, _ := p.places.Of(t.Addr)
-		target := loader.Target{Place: int(place), Addr: t.Addr, Flags: flagsOf(t.State, t.Local)}
+		target := loader.Target{Place: int(place), Addr: t.Addr, Flags: flagsOf(t.State, t.Local, p.isProved(t.Addr))}
 		if t.Local {
 			local = t.Addr
 			failures = append(failures, p.SetSelf(int(place)))
@@ -155,7 +163,7 @@ func (p *Path) setTargets(w Wish) error {
 			target.Flags = 0
 		}
 		if t.Local || target.Ifindex != 0 {
-			usable[t.Addr] = int(place)
+			usable[t.Addr] = reached{int(place), t.State}
 		}
 		next[t.Addr] = target
 		if target != p.carried.targets[t.Addr] {
@@ -173,6 +181,12 @@ func (p *Path) setTargets(w Wish) error {
 	p.onLink, p.local, p.seats = usable, local, p.places
 	p.quick.Unlock()
 	return errors.Join(failures...)
+}
+
+func (p *Path) isProved(addr netip.Addr) bool {
+	p.quick.RLock()
+	defer p.quick.RUnlock()
+	return p.proved[addr]
 }
 
 // assign finds places, at the cost of those whose targets are gone if there are none

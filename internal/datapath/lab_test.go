@@ -59,6 +59,9 @@ func (l *lab) open() *Path {
 	}, l.routes)
 	must(l.t, err)
 	l.t.Cleanup(func() { _ = p.Close() })
+	for a := range l.routes {
+		p.SetLeg(a, true) // frames arrive, unless a test says otherwise
+	}
 	return p
 }
 

@@ -61,7 +61,8 @@ type Path struct {
 	gates  map[string]int
 	open   map[string]bool    // by instance, also of one that has no gate yet
 	former map[netip.Addr]int // a predecessor's gates, by VIP
-	onLink map[netip.Addr]int // places of targets that can be sent to
+	onLink map[netip.Addr]reached // targets that can be sent to
+	proved map[netip.Addr]bool    // targets that what is sent to is known to reach
 	local  netip.Addr
 	seats  steering.Places   // what places was when it was last written to the program
 	failed map[string]string // by interface, why it has no program
@@ -72,6 +73,12 @@ type Path struct {
 	// Run's own.
 	told     string   // what carrying out the last wish failed with
 	attached []string // the interfaces that the program is on; nil if one of them failed
+}
+
+// reached is a target that frames can be sent to.
+type reached struct {
+	place int
+	state steering.State
 }
 
 // Open loads the program, or takes over a predecessor's maps. Nothing runs before
@@ -85,12 +92,14 @@ func Open(opts Options, routes Routes) (*Path, error) {
 		DataPath: dp, mode: opts.Mode, routes: routes, log: opts.Log,
 		resumable: make(map[netip.Addr]bool), wake: make(chan struct{}, 1),
 		gates: make(map[string]int), open: make(map[string]bool), former: make(map[netip.Addr]int),
-		onLink: make(map[netip.Addr]int), failed: make(map[string]string),
+		onLink: make(map[netip.Addr]reached), proved: make(map[netip.Addr]bool), failed: make(map[string]string),
 	}
 	for _, t := range dp.Targets() {
 		if err := p.places.Restore(uint8(t.Place), t.Addr); err != nil {
 			p.log.Warn("a predecessor's target is forgotten", "error", err)
 		}
+		// A leg that was proved to it is so until the peers say otherwise.
+		p.proved[t.Addr] = t.Flags&loader.TargetNew != 0
 	}
 	vips, err := dp.VIPs()
 	if err != nil {

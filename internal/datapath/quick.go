@@ -44,15 +44,34 @@ func (p *Path) setGate(instance string, open bool) {
 // Flip changes what may be done with a target that is known, at once. The tables
 // follow with the next wish.
 func (p *Path) Flip(addr netip.Addr, state steering.State) {
-	p.quick.RLock()
-	defer p.quick.RUnlock()
-	if place, ok := p.onLink[addr]; ok {
-		// It fails only for a place that there is not.
-		_ = p.SetTargetFlags(place, flagsOf(state, addr == p.local))
+	p.quick.Lock()
+	defer p.quick.Unlock()
+	if r, ok := p.onLink[addr]; ok {
+		r.state = state
+		p.onLink[addr] = r
+		p.mark(addr)
 	}
 }
 
-func flagsOf(state steering.State, local bool) loader.TargetFlags {
+// SetLeg says whether frames that this host sends on to a target are proved to arrive
+// there. Until they are, and when they are not any more, the target gets no new flows.
+// Those that it has still go there: nobody else has them.
+func (p *Path) SetLeg(addr netip.Addr, proved bool) {
+	p.quick.Lock()
+	defer p.quick.Unlock()
+	p.proved[addr] = proved
+	p.mark(addr)
+}
+
+// mark writes what may be done with a target. The caller holds quick.
+func (p *Path) mark(addr netip.Addr) {
+	if r, ok := p.onLink[addr]; ok {
+		// It fails only for a place that there is not.
+		_ = p.SetTargetFlags(r.place, flagsOf(r.state, addr == p.local, p.proved[addr]))
+	}
+}
+
+func flagsOf(state steering.State, local, proved bool) loader.TargetFlags {
 	var flags loader.TargetFlags
 	switch state {
 	case steering.Up:
@@ -61,7 +80,10 @@ func flagsOf(state steering.State, local bool) loader.TargetFlags {
 		flags = loader.TargetOld
 	}
 	if local {
-		flags |= loader.TargetLocal
+		return flags | loader.TargetLocal
+	}
+	if !proved {
+		flags &^= loader.TargetNew
 	}
 	return flags
 }

@@ -18,6 +18,8 @@ type Wish struct {
 	Instances  []Instance
 	// Locals are the host's own addresses, on which S-BFD is answered besides the VIPs.
 	Locals []netip.Addr
+	// MACs are the hardware addresses of Interfaces: frames for others are not sent on.
+	MACs [][6]byte
 	// Peers are whom liveness is exchanged with, in the order of the configuration.
 	Peers []netip.Addr
 	// Targets are this host's haproxy and the peers'.
@@ -52,6 +54,7 @@ func (w Wish) clone() Wish {
 	w.Interfaces = slices.Clone(w.Interfaces)
 	w.Instances = slices.Clone(w.Instances)
 	w.Locals = slices.Clone(w.Locals)
+	w.MACs = slices.Clone(w.MACs)
 	w.Peers = slices.Clone(w.Peers)
 	w.Targets = slices.Clone(w.Targets)
 	return w

@@ -177,6 +177,12 @@ func newEnvelope(s *sockets, p Peer) (*envelope, error) {
 	return e, nil
 }
 
+// carry has it carry another payload than its own, which must stay where it is.
+func (e *envelope) carry(payload []byte) {
+	e.iov.Base = &payload[0]
+	e.iov.SetLen(len(payload))
+}
+
 // packetInfo is the control message that says where a datagram leaves from, and by which
 // interface; the kernel chooses what is not said.
 func packetInfo(four bool, source netip.Addr, iface int) []byte {

@@ -14,9 +14,9 @@ import (
 type dataPathCollector struct {
 	from snapshot[DataPath]
 
-	links, targets, peers, protos, families set // of states and names
+	links, targets, legs, peers, protos, families set // of states and names
 
-	xdpMode, packets, flows, capacity, services, targetState *prometheus.Desc
+	xdpMode, packets, flows, capacity, services, targetState, leg *prometheus.Desc
 	peerState, probes, longestMiss, rtt, hellos              *prometheus.Desc
 	traffic                                                  trafficDescs
 }
@@ -28,6 +28,7 @@ func newDataPathCollector() *dataPathCollector {
 	return &dataPathCollector{
 		links:    set{"native", "generic", "off"},
 		targets:  set{"up", "drain", "down", unknown},
+		legs:     set{"proved", "lost", unknown},
 		peers:    set{"up", "down", "admin_down", "none", unknown},
 		protos:   set{"tcp", "udp"},
 		families: set{"ipv4", "ipv6"},
@@ -44,6 +45,9 @@ func newDataPathCollector() *dataPathCollector {
 			"Services that are steered."),
 		targetState: desc("target_state",
 			"1 for the state the haproxy is in, 0 for the others.", "target", "state"),
+		leg: desc("leg_state",
+			"1 for the state of the way of flows that are sent on, to the target or from it, 0 for the others. "+
+				"New flows go to a target only while the way to it is proved.", "target", "direction", "state"),
 		peerState: desc("liveness_state",
 			"1 for the state the liveness session with the peer is in, 0 for the others.", "peer", "state"),
 		probes: desc("liveness_probes_total",
@@ -61,7 +65,7 @@ func newDataPathCollector() *dataPathCollector {
 // Describe is prometheus.Collector's.
 func (c *dataPathCollector) Describe(descs chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		c.xdpMode, c.packets, c.flows, c.capacity, c.services, c.targetState,
+		c.xdpMode, c.packets, c.flows, c.capacity, c.services, c.targetState, c.leg,
 		c.peerState, c.probes, c.longestMiss, c.rtt, c.hellos,
 		c.traffic.packets, c.traffic.bytes, c.traffic.flows,
 	} {
@@ -89,7 +93,7 @@ func (c *dataPathCollector) Collect(out chan<- prometheus.Metric) {
 
 func (c *dataPathCollector) collectProgram(s series, dp DataPath) {
 	for _, link := range distinct(dp.Interfaces, maxInterfaces, func(i Interface) string { return i.Name }) {
-		s.states(c.xdpMode, link.Name, c.links, link.Mode)
+		s.states(c.xdpMode, c.links, link.Mode, link.Name)
 	}
 	s.counts(c.packets, dp.Packets)
 	tables := distinct(dp.Flows, len(c.protos)*len(c.families), func(t FlowTable) [2]string { return [2]string{t.Proto, t.Family} })
@@ -104,14 +108,18 @@ func (c *dataPathCollector) collectProgram(s series, dp DataPath) {
 func (c *dataPathCollector) collectTargets(s series, dp DataPath) {
 	s.gauge(c.services, float64(dp.Services))
 	for _, t := range distinct(dp.Targets, steering.MaxTargets, func(t Target) string { return t.Address.String() }) {
-		s.states(c.targetState, t.Address.String(), c.targets, t.State)
+		s.states(c.targetState, c.targets, t.State, t.Address.String())
+		if t.LegTo != "" {
+			s.states(c.leg, c.legs, t.LegTo, t.Address.String(), "to")
+			s.states(c.leg, c.legs, t.LegFrom, t.Address.String(), "from")
+		}
 	}
 }
 
 func (c *dataPathCollector) collectPeers(s series, peers []Peer) {
 	for _, p := range distinct(peers, maxPeers, func(p Peer) string { return p.Address.String() }) {
 		name := p.Address.String()
-		s.states(c.peerState, name, c.peers, p.State)
+		s.states(c.peerState, c.peers, p.State, name)
 		s.counter(c.probes, p.Answered, name, "answered")
 		s.counter(c.probes, p.Missed, name, "missed")
 		s.gauge(c.longestMiss, float64(p.LongestMiss), name)
@@ -145,11 +153,12 @@ func (s series) counter(desc *prometheus.Desc, n uint64, labels ...string) {
 	s.out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), labels...)
 }
 
-// states writes a state-set. A state that is not in the set is the last one.
-func (s series) states(desc *prometheus.Desc, name string, all set, state string) {
+// states writes a state-set, whose last label is the state. A state that is not in the set
+// is the last one.
+func (s series) states(desc *prometheus.Desc, all set, state string, labels ...string) {
 	state = all.boundToLast(state)
 	for _, one := range all {
-		s.gauge(desc, truth(one == state), name, one)
+		s.gauge(desc, truth(one == state), slices.Concat(labels, []string{one})...)
 	}
 }
 

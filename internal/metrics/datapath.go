@@ -50,6 +50,9 @@ type Target struct {
 	Address netip.Addr
 	// State is up, drain, down or unknown.
 	State string
+	// LegTo and LegFrom are proved, lost or unknown: whether frames that this host sends on
+	// arrive at the target, and the other way. Both are empty for this host's own.
+	LegTo, LegFrom string
 }
 
 // Peer is the S-BFD session with a peer. Its label is its address.

@@ -38,7 +38,7 @@ func dataPath() metrics.DataPath {
 			}},
 			{Flows: -1, Traffic: []metrics.Traffic{{Target: hab, Verdict: metrics.VerdictPeer, Packets: 5, Bytes: 300}}},
 		},
-		Targets: []metrics.Target{{Address: haa, State: "up"}, {Address: hab, State: "drain"}},
+		Targets: []metrics.Target{{Address: haa, State: "up"}, {Address: hab, State: "drain", LegTo: "lost", LegFrom: "proved"}},
 		Peers: []metrics.Peer{{
 			Address: hab, State: "admin_down", Answered: 98, Missed: 2, LongestMiss: 1,
 			RTT: metrics.Histogram{
@@ -88,6 +88,9 @@ func TestDataPath(t *testing.T) {
 		`hafast_target_state{state="up",target="10.0.0.11"} 1`,
 		`hafast_target_state{state="up",target="10.0.0.12"} 0`,
 		`hafast_target_state{state="drain",target="10.0.0.12"} 1`,
+		`hafast_leg_state{direction="to",state="lost",target="10.0.0.12"} 1`,
+		`hafast_leg_state{direction="to",state="proved",target="10.0.0.12"} 0`,
+		`hafast_leg_state{direction="from",state="proved",target="10.0.0.12"} 1`,
 		`hafast_liveness_state{peer="10.0.0.12",state="admin_down"} 1`,
 		`hafast_liveness_state{peer="10.0.0.12",state="up"} 0`,
 		`hafast_liveness_probes_total{peer="10.0.0.12",result="answered"} 98`,

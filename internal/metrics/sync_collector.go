@@ -131,7 +131,7 @@ func (c *syncCollector) collectTable(s series, t SyncTable) {
 
 func (c *syncCollector) collectPeer(s series, p SyncPeer) {
 	name := p.Address.String()
-	s.states(c.session, name, c.sessions, p.State)
+	s.states(c.session, c.sessions, p.State, name)
 	s.gauge(c.version, float64(p.Version), name)
 	if p.ConfigSame != nil {
 		s.gauge(c.configSame, truth(*p.ConfigSame), name)

@@ -25,6 +25,7 @@ func sample() Hello {
 		Software: "1.2.0", Node: "haa", Boot: 0x0102030405060708, Sequence: 9, State: Drain,
 		Reason: "drained by the operator", Left: 250, MAC: [6]byte{2, 0, 0, 0, 0, 10},
 		Addresses: []netip.Addr{addr("10.0.0.1"), addr("fe80::1")},
+		Legs:      []Leg{{From: LegKey(0x1112131415161718), Arrives: true}, {From: 0x3fffffff, Arrives: true, Forwards: true}, {From: 1}},
 		Services: []steering.Service{
 			{VIP: addr("10.0.0.9"), Port: 80, Proto: steering.TCP},
 			{VIP: addr("10.0.0.9"), Port: 443, Proto: steering.UDP},
@@ -32,6 +33,13 @@ func sample() Hello {
 		},
 	}
 }
+
+// goldenLegs are its legs.
+const goldenLegs = `	0003                      legs
+	454a4f75                  host 0x1112131415161718: arrives
+	ffffffff
+	00000004
+`
 
 // golden is sample on the wire, field by field.
 const golden = `
@@ -41,7 +49,7 @@ const golden = `
 	0102030405060708          boot
 	0000000000000009          sequence
 	02                        drain
-	00                        nothing
+	02                        legs follow
 	02000000000a              MAC
 	000000fa                  left
 	03 686161                 node
@@ -49,8 +57,7 @@ const golden = `
 	02                        addresses
 	04 0a000001
 	06 fe800000000000000000000000000001
-	0000                      no instances
-	0002                      IPv4 services
+` + goldenLegs + `	0002                      IPv4 services
 	0a000009 0050 06
 	0a000009 01bb 11
 	0001                      IPv6 services
@@ -101,8 +108,8 @@ func former(t testing.TB) string {
 	t.Helper()
 	out := golden
 	for _, change := range []struct{ now, then string }{
-		{"00                        nothing", "01                        answers S-BFD"},
-		{"0000                      no instances", "0002\n04 33 65 02               VRID 51, 101, active\n06 34 00 03"},
+		{"02                        legs follow", "01                        answers S-BFD"},
+		{goldenLegs, "0002\n04 33 65 02               VRID 51, 101, active\n06 34 00 03\n"},
 	} {
 		if !strings.Contains(out, change.now) {
 			t.Fatalf("there is no %q in the golden hello", change.now)
@@ -119,8 +126,14 @@ func TestEarlierReleases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := equal(sample(), h); d != "" {
+	want := sample()
+	want.Legs = nil
+	if d := equal(want, h); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+	crowded := strings.Replace(former(t), "0002\n04 33 65 02", "4002\n04 33 65 02", 1)
+	if _, err := Decode(unhex(t, crowded)); !errors.Is(err, RejectTruncated) {
+		t.Errorf("more instances than there is room: %v", err)
 	}
 }
 
@@ -205,7 +218,8 @@ func TestDecodeRejects(t *testing.T) {
 		{"address 0.0.0.0", "04 0a000001", "04 00000000", RejectValue},
 		{"multicast address", "04 0a000001", "04 e0000012", RejectValue},
 		{"mapped address", "06 fe800000000000000000000000000001", "06 00000000000000000000ffff0a000001", RejectValue},
-		{"more instances than there is room", "0000                      no instances", "0401", RejectTruncated},
+		{"more legs than there is room", "0003                      legs", "0010", RejectTruncated},
+		{"too many legs", "0003                      legs", "0011", RejectCount},
 		{"too many services", "0002                      IPv4", "0801", RejectCount},
 		{"port 0", "0a000009 0050 06", "0a000009 0000 06", RejectValue},
 		{"protocol", "0a000009 0050 06", "0a000009 0050 01", RejectValue},
@@ -314,6 +328,9 @@ func TestFitCanBeSent(t *testing.T) {
 			Boot:     rapid.Uint64Min(1).Draw(t, "boot"), Sequence: rapid.Uint64().Draw(t, "sequence"),
 			State: State(rapid.Uint8Range(1, 4).Draw(t, "state")), Left: rapid.Uint32().Draw(t, "left"),
 			Addresses: rapid.SliceOf(addrs).Draw(t, "addresses"),
+			Legs: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Leg {
+				return Leg{From: LegKey(rapid.Uint64().Draw(t, "boot")), Arrives: rapid.Bool().Draw(t, "arrives"), Forwards: rapid.Bool().Draw(t, "forwards")}
+			}), 0, MaxLegs+3).Draw(t, "legs"),
 			Services:  rapid.SliceOf(services).Draw(t, "services"),
 		}
 		fit, err := Fit(h)

@@ -53,7 +53,7 @@ func (r *reader) body(h *Hello) {
 	h.Boot = r.uint64()
 	h.Sequence = r.uint64()
 	h.State = State(r.byte())
-	r.take(1) // reserved
+	legs := r.byte() == legsFollow
 	copy(h.MAC[:], r.take(6))
 	h.Left = r.uint32()
 	h.Node = r.text()
@@ -61,9 +61,22 @@ func (r *reader) body(h *Hello) {
 	for range r.count(int(r.byte()), 1+4, MaxAddresses) {
 		h.Addresses = append(h.Addresses, r.addr(r.six()))
 	}
-	r.take(4 * int(r.uint16())) // reserved
+	h.Legs = r.legs(legs)
 	h.Services = r.services(h.Services, false)
 	h.Services = r.services(h.Services, true)
+}
+
+// legs takes the list of legs, or what earlier releases had there.
+func (r *reader) legs(follow bool) (list []Leg) {
+	n := int(r.uint16())
+	if !follow {
+		r.take(4 * n)
+		return nil
+	}
+	for range r.count(n, 4, MaxLegs) {
+		list = append(list, legOf(r.uint32()))
+	}
+	return list
 }
 
 func (r *reader) services(list []steering.Service, six bool) []steering.Service {

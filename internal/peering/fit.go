@@ -28,6 +28,10 @@ func Fit(h Hello) (Hello, error) {
 	}
 	h.Software, h.Node, h.Reason = fitText(h.Software), fitText(h.Node), fitText(h.Reason)
 	h.Addresses = fitAddresses(h.Addresses, leave)
+	if n := len(h.Legs) - MaxLegs; n > 0 {
+		h.Legs = h.Legs[:MaxLegs]
+		leave(n, "legs")
+	}
 	h.Services = fitServices(h.Services, leave)
 	return h, errors.Join(out...)
 }

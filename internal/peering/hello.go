@@ -14,6 +14,7 @@ const (
 	// MaxServices is of each family.
 	MaxServices  = steering.MaxServices
 	MaxAddresses = 64
+	MaxLegs      = 16
 	// MaxText bounds each text, in bytes.
 	MaxText = 255
 	// MaxSize is the size of the largest hello, in bytes. It is sent in fragments,
@@ -72,8 +73,36 @@ type Hello struct {
 	// Addresses are its own ones, of all interfaces that take part: adverts come
 	// from these.
 	Addresses []netip.Addr
+	// Legs are what it knows of the ways from the other hosts.
+	Legs []Leg
 	// Services are what its haproxy serves, ordered by steering.Service.Compare.
 	Services []steering.Service
+}
+
+// Leg is the way of flows that one host's XDP program sends on to the one whose hello this
+// is. It is told only once there is something to say.
+type Leg struct {
+	// From is the LegKey of the host that sends on.
+	From uint32
+	// Arrives: what that host sends on arrives.
+	Arrives bool
+	// Forwards: that host's probes arrive here, and are sent back to it.
+	Forwards bool
+}
+
+// LegKey stands for a start of a daemon among the legs: 30 bits of its boot id.
+func LegKey(boot uint64) uint32 { return uint32(boot>>34 ^ boot&legKeyMask) }
+
+const legKeyMask = 1<<30 - 1
+
+// Leg is what the host says of the way from a daemon with this boot id to itself.
+func (h Hello) Leg(boot uint64) (leg Leg, ok bool) {
+	for _, l := range h.Legs {
+		if l.From == LegKey(boot) {
+			return l, true
+		}
+	}
+	return Leg{}, false
 }
 
 // same reports whether two hellos say the same, whatever their numbers.
@@ -84,7 +113,7 @@ func (h Hello) same(o Hello) bool {
 func (h Hello) sameButLeft(o Hello) bool {
 	return h.Software == o.Software && h.Node == o.Node && h.Boot == o.Boot &&
 		h.State == o.State && h.Reason == o.Reason && h.MAC == o.MAC &&
-		slices.Equal(h.Addresses, o.Addresses) &&
+		slices.Equal(h.Addresses, o.Addresses) && slices.Equal(h.Legs, o.Legs) &&
 		slices.Equal(h.Services, o.Services)
 }
 
@@ -98,8 +127,13 @@ func (h Hello) check() error {
 	switch {
 	case h.Boot == 0 || h.State < Up || h.State > Stopping:
 		return RejectValue
-	case len(h.Addresses) > MaxAddresses:
+	case len(h.Addresses) > MaxAddresses, len(h.Legs) > MaxLegs:
 		return RejectCount
+	}
+	for _, l := range h.Legs {
+		if l.From > legKeyMask {
+			return RejectValue
+		}
 	}
 	for _, a := range h.Addresses {
 		if !unicast(a) {

@@ -16,7 +16,7 @@ func TestNumbersEqualTheHeader(t *testing.T) {
 		"MAX_SETS": MaxSets, "MAX_VIPS": MaxVIPs, "MAX_LOCALS": MaxLocals, "TABLE_SIZE": TableSize,
 		"SERVICE_SLOTS": serviceSlots, "SERVICE_PROBES": serviceProbes, "NO_TARGET": NoTarget, "NO_SET": NoSet,
 		"FILTER_BITS": 64 * len(bpfControl{}.Filter), "NO_SERVICE": NoService, "TRAFFIC_SERVICES": TrafficServices,
-		"REPLICA_BATCH": replicaBatch,
+		"REPLICA_BATCH": replicaBatch, "LEG_DISCRIMINATOR": LegDiscriminator,
 	} {
 		m := regexp.MustCompile(`(?m)^#define ` + name + ` (\w+)`).FindStringSubmatch(header)
 		if m == nil {

@@ -13,7 +13,8 @@ import (
 type Mode uint8
 
 const (
-	// ModeAuto is native where the driver can, generic otherwise.
+	// ModeAuto is native where the driver can and what it shows of a frame is all there is,
+	// generic otherwise.
 	ModeAuto Mode = iota
 	// ModeNative runs in the driver, before the kernel makes a packet of the frame.
 	ModeNative
@@ -161,16 +162,19 @@ func (d *DataPath) drop(a *attached) error {
 func (d *DataPath) attachFresh(at networkInterface, mode Mode) (*attached, error) {
 	a := &attached{Attachment: Attachment{Interface: at.name, Index: at.index}, current: true}
 	var err error
-	switch mode {
-	case ModeGeneric:
+	switch {
+	case mode == ModeGeneric:
 		a.Mode, a.Reason = ModeGeneric, "as configured"
 		a.link, err = d.linkTo(at, link.XDPGenericMode)
-	case ModeNative:
+	case mode == ModeNative:
 		a.Mode, a.Reason = ModeNative, "as configured"
 		a.link, err = d.linkTo(at, link.XDPDriverMode)
 		if err != nil {
 			err = fmt.Errorf("%s: %w", refusal(at, err), err)
 		}
+	case mode == ModeAuto && at.generic != "":
+		a.Mode, a.Reason = ModeGeneric, at.generic
+		a.link, err = d.linkTo(at, link.XDPGenericMode)
 	default:
 		a.Mode, a.Reason = ModeNative, "the driver can"
 		a.link, err = d.linkTo(at, link.XDPDriverMode)

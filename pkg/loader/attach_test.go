@@ -23,7 +23,7 @@ import (
 func TestAttachModes(t *testing.T) {
 	for _, c := range []struct {
 		mode, want Mode
-	}{{ModeAuto, ModeNative}, {ModeNative, ModeNative}, {ModeGeneric, ModeGeneric}} {
+	}{{ModeAuto, ModeGeneric}, {ModeNative, ModeNative}, {ModeGeneric, ModeGeneric}} {
 		t.Run(c.mode.String(), func(t *testing.T) {
 			dir := lab(t)
 			nstest.Veth(t, "a", "b")
@@ -43,6 +43,18 @@ func TestAttachModes(t *testing.T) {
 				t.Errorf("attaching again gives %+v", again)
 			}
 		})
+	}
+}
+
+// TestAutoIsNative where the driver can and hides nothing of a frame.
+func TestAutoIsNative(t *testing.T) {
+	dir := lab(t)
+	if err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tap0"}, Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, dir)
+	if a := attach(t, d, "tap0", ModeAuto); a.Mode != ModeNative || a.Reason != "the driver can" {
+		t.Errorf("got %+v", a)
 	}
 }
 

@@ -74,6 +74,13 @@ type bpfFlow6Key struct {
 	VipPort    uint16
 }
 
+type bpfLeg struct {
+	_         structs.HostLayout
+	Sent      uint32
+	Returned  uint32
+	Forwarded uint64
+}
+
 type bpfListener struct {
 	_    structs.HostLayout
 	On   uint32
@@ -84,6 +91,12 @@ type bpfListener struct {
 type bpfLocal struct {
 	_             structs.HostLayout
 	Discriminator uint32
+}
+
+type bpfMac struct {
+	_    structs.HostLayout
+	Byte [6]uint8
+	Pad  [2]uint8
 }
 
 type bpfPeer struct {
@@ -190,8 +203,10 @@ const (
 	bpfMapControl        = "control"
 	bpfMapCounters       = "counters"
 	bpfMapEvents         = "events"
+	bpfMapLegs           = "legs"
 	bpfMapListener       = "listener"
 	bpfMapLocals         = "locals"
+	bpfMapMacs           = "macs"
 	bpfMapPeers          = "peers"
 	bpfMapReplicas       = "replicas"
 	bpfMapSessions       = "sessions"
@@ -261,8 +276,10 @@ type bpfMapSpecs struct {
 	Control  *ebpf.MapSpec `ebpf:"control"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Events   *ebpf.MapSpec `ebpf:"events"`
+	Legs     *ebpf.MapSpec `ebpf:"legs"`
 	Listener *ebpf.MapSpec `ebpf:"listener"`
 	Locals   *ebpf.MapSpec `ebpf:"locals"`
+	Macs     *ebpf.MapSpec `ebpf:"macs"`
 	Peers    *ebpf.MapSpec `ebpf:"peers"`
 	Replicas *ebpf.MapSpec `ebpf:"replicas"`
 	Sessions *ebpf.MapSpec `ebpf:"sessions"`
@@ -306,8 +323,10 @@ type bpfMaps struct {
 	Control  *ebpf.Map `ebpf:"control"`
 	Counters *ebpf.Map `ebpf:"counters"`
 	Events   *ebpf.Map `ebpf:"events"`
+	Legs     *ebpf.Map `ebpf:"legs"`
 	Listener *ebpf.Map `ebpf:"listener"`
 	Locals   *ebpf.Map `ebpf:"locals"`
+	Macs     *ebpf.Map `ebpf:"macs"`
 	Peers    *ebpf.Map `ebpf:"peers"`
 	Replicas *ebpf.Map `ebpf:"replicas"`
 	Sessions *ebpf.Map `ebpf:"sessions"`
@@ -326,8 +345,10 @@ func (m *bpfMaps) Close() error {
 		m.Control,
 		m.Counters,
 		m.Events,
+		m.Legs,
 		m.Listener,
 		m.Locals,
+		m.Macs,
 		m.Peers,
 		m.Replicas,
 		m.Sessions,

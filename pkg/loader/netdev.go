@@ -15,6 +15,9 @@ type networkInterface struct {
 	index   int
 	program ebpf.ProgramID // 0: none
 	mode    Mode           // of that program
+	// generic says why native mode is not for this interface though its driver has it; empty
+	// if it is.
+	generic string
 }
 
 func lookUpInterface(name string) (networkInterface, error) {
@@ -30,7 +33,29 @@ func lookUpInterface(name string) (networkInterface, error) {
 			at.mode = ModeGeneric
 		}
 	}
+	if at.generic, err = hidden(l); err != nil {
+		return networkInterface{}, err
+	}
 	return at, nil
+}
+
+// hidden says what native mode would not see of an interface's frames and lose when it
+// sends them on; empty if nothing. In generic mode it travels beside the frame.
+func hidden(l netlink.Link) (string, error) {
+	if l.Type() == "veth" {
+		// And what native mode sends is dropped unless the far end runs a program as well.
+		return "native mode on a veth loses the checksums that senders on this machine leave to the wire", nil
+	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return "", fmt.Errorf("list interfaces: %w", err)
+	}
+	for _, other := range links {
+		if other.Type() == "vlan" && other.Attrs().ParentIndex == l.Attrs().Index && other.Attrs().NetNsID < 0 {
+			return fmt.Sprintf("native mode may lose the tags of %s, which the network card takes off", other.Attrs().Name), nil
+		}
+	}
+	return "", nil
 }
 
 // interfaceName is empty if there is no such interface here.

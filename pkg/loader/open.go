@@ -19,6 +19,7 @@ type DataPath struct {
 	control  *memory[bpfControl]
 	steering *memory[bpfSteering]
 	sessions *memory[bpfSession]
+	legs     *memory[bpfLeg]
 	witness  *memory[bpfWitness]
 	ticks    *ticks
 	events   *events
@@ -146,6 +147,9 @@ func (d *DataPath) mapAll() (err error) {
 	if d.sessions, err = mapMemory[bpfSession](d.maps.Sessions); err != nil {
 		return err
 	}
+	if d.legs, err = mapMemory[bpfLeg](d.maps.Legs); err != nil {
+		return err
+	}
 	if d.witness, err = mapMemory[bpfWitness](d.maps.Witness); err != nil {
 		return err
 	}
@@ -252,7 +256,7 @@ func (d *DataPath) byName() map[string]*ebpf.Map {
 		bpfMapControl: d.maps.Control, bpfMapSteering: d.maps.Steering, bpfMapSessions: d.maps.Sessions,
 		bpfMapWitness: d.maps.Witness, bpfMapCounters: d.maps.Counters, bpfMapVips: d.maps.Vips,
 		bpfMapLocals: d.maps.Locals, bpfMapPeers: d.maps.Peers, bpfMapTcp4: d.maps.Tcp4,
-		bpfMapTcp6: d.maps.Tcp6, bpfMapUdp4: d.maps.Udp4, bpfMapUdp6: d.maps.Udp6,
+		bpfMapMacs: d.maps.Macs, bpfMapTcp6: d.maps.Tcp6, bpfMapUdp4: d.maps.Udp4, bpfMapUdp6: d.maps.Udp6,
 	}
 }
 
@@ -268,6 +272,8 @@ func (d *DataPath) Map(name string) *ebpf.Map {
 	switch name {
 	case bpfMapEvents:
 		return d.maps.Events
+	case bpfMapLegs:
+		return d.maps.Legs
 	case bpfMapListener:
 		return d.maps.Listener
 	case bpfMapReplicas:

@@ -37,9 +37,11 @@ const (
 	SBFDLoop
 	SBFDRate
 	SBFDReplyUnknown
+	LegForwarded
+	LegReturned
 
 	// Reasons is how many there are.
-	Reasons = int(SBFDReplyUnknown) + 1
+	Reasons = int(LegReturned) + 1
 )
 
 // String is the label in the metrics.
@@ -74,6 +76,8 @@ func (r Reason) String() string {
 		SBFDLoop:          "sbfd_loop",
 		SBFDRate:          "sbfd_rate",
 		SBFDReplyUnknown:  "sbfd_reply_unknown",
+		LegForwarded:      "leg_forwarded",
+		LegReturned:       "leg_returned",
 	}
 	if int(r) >= Reasons {
 		return fmt.Sprintf("reason_%d", uint32(r))

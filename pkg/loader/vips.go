@@ -88,6 +88,21 @@ func (d *DataPath) SetLocals(locals map[netip.Addr]uint32) error {
 	return nil
 }
 
+// SetMACs replaces the hardware addresses of this host's interfaces: a frame for another
+// one, that a switch has flooded, is not sent on to a peer.
+func (d *DataPath) SetMACs(macs [][6]byte) error {
+	want := make(map[bpfMac]uint8, len(macs))
+	for _, m := range macs {
+		want[bpfMac{Byte: m}] = 1
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := replaceAll(d.maps.Macs, want); err != nil {
+		return fmt.Errorf("set own hardware addresses: %w", err)
+	}
+	return nil
+}
+
 // SetPeers replaces the hosts that liveness is exchanged with. A host may have
 // several addresses in one slot.
 func (d *DataPath) SetPeers(peers []Peer) error {
@@ -108,12 +123,12 @@ func (d *DataPath) SetPeers(peers []Peer) error {
 
 // replaceAll brings a map to the wanted contents: what has to go goes first, to make
 // room, and entries that stay are written in place.
-func replaceAll[V comparable](m *ebpf.Map, want map[bpfAddress]V) error {
+func replaceAll[K, V comparable](m *ebpf.Map, want map[K]V) error {
 	if len(want) > int(m.MaxEntries()) {
 		return fmt.Errorf("%d addresses: there is room for %d", len(want), m.MaxEntries())
 	}
-	have := make(map[bpfAddress]V)
-	var key bpfAddress
+	have := make(map[K]V)
+	var key K
 	var value V
 	entries := m.Iterate()
 	for entries.Next(&key, &value) {

@@ -74,6 +74,9 @@ func (p *pair) configure(conf body) {
 		if !strings.Contains(text, "liveness:") {
 			text = patientLiveness + text
 		}
+		if !strings.Contains(text, "xdp:") {
+			text = "xdp: " + lab.ModeOfWires + "\n" + text
+		}
 		return p.head(h) + text
 	}
 }

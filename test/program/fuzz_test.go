@@ -135,7 +135,7 @@ func verdicts(r loader.Reason) []rig.Verdict {
 	switch {
 	case r <= loader.PassARPActive:
 		return []rig.Verdict{rig.Pass}
-	case r <= loader.TXICMP:
+	case r <= loader.TXICMP, r == loader.LegForwarded:
 		return []rig.Verdict{rig.TX, rig.Redirect}
 	case r == loader.SBFDReflected:
 		return []rig.Verdict{rig.TX}
@@ -160,7 +160,7 @@ func knownWay(verdict rig.Verdict, out []byte) bool {
 // UDP, and what a reflector says.
 func mayChange(frame []byte, why loader.Reason, at int) bool {
 	switch why {
-	case loader.TXFlow, loader.TXNew, loader.TXSecondChance, loader.TXICMP:
+	case loader.TXFlow, loader.TXNew, loader.TXSecondChance, loader.TXICMP, loader.LegForwarded:
 		return at < 12
 	case loader.SBFDReflected:
 	default:

@@ -50,8 +50,8 @@ func hex(b byte) string {
 }
 
 // floodedRows: a switch that does not know a station sends its frames everywhere.
-// What is addressed to another host is that host's to steer; but what this host would
-// keep, or send out elsewhere, cannot come around again.
+// What is addressed to another host is that host's to steer, whatever interface its way
+// leads to; what this host would keep is its stack's to drop.
 func floodedRows() (rows []row) {
 	for _, f := range rig.Families() {
 		add := func(r row) {
@@ -90,10 +90,14 @@ func floodedRows() (rows []row) {
 			sent("known datagram", flow, to4(port).UDP(1), loader.TXFlow, nil)
 			sent("SYN", nil, to4(port).TCP(frames.SYN), loader.TXNew, nil)
 			sent("second chance, FIN", nil, to4(port).TCP(frames.FIN|frames.ACK), loader.TXSecondChance, nil)
-			add(row{
+			far := row{
 				name: "known to " + to.name + ", behind another interface", given: known(tcpFlow(f, rig.PortFar, rig.Far)),
 				frame: to4(rig.PortFar).TCP(frames.ACK), want: rig.Redirect, reason: loader.TXFlow, out: toFar,
-			})
+			}
+			if !to.ours && to.mac != rig.OtherMAC() {
+				far.want, far.reason, far.out = rig.Pass, loader.PassOther, nil
+			}
+			add(far)
 			add(row{
 				name: "known to " + to.name + ", here", given: known(tcpFlow(f, rig.PortSelf, rig.Self)),
 				frame: to4(rig.PortSelf).TCP(frames.ACK), want: rig.Pass, reason: loader.PassLocalFlow,

@@ -38,7 +38,7 @@ func table() []row {
 	return slices.Concat(
 		strangerRows(), knownFlowRows(), synRows(), secondChanceRows(), udpRows(),
 		shapeRows(), lengthRows(), floodedRows(), icmpRows(), hopRows(), neighbourRows(), taggedRows(), jumboRows(),
-		reflectorRows(), replyRows(),
+		reflectorRows(), replyRows(), legRows(),
 	)
 }
 

@@ -10,20 +10,27 @@ import (
 	"hafast/test/program/rig"
 )
 
-// taggedRows: VLAN tags are looked behind and left alone.
+// taggedRows: a frame of a VLAN is the business of that VLAN's interface. A tag that has
+// a priority and no VLAN is looked behind, and left alone.
 func taggedRows() (rows []row) {
 	for _, tags := range []struct {
-		name string
-		tags []frames.Tag
+		name  string
+		tags  []frames.Tag
+		plain bool
 	}{
-		{"802.1Q", []frames.Tag{{Type: layers.EthernetTypeDot1Q, ID: 7}}},
-		{"802.1ad", []frames.Tag{{Type: layers.EthernetTypeQinQ, ID: 7}}},
-		{"QinQ", []frames.Tag{{Type: layers.EthernetTypeQinQ, ID: 100}, {Type: layers.EthernetTypeDot1Q, ID: 7}}},
-		{"priority", []frames.Tag{{Type: layers.EthernetTypeDot1Q, ID: 0x6000}}},
+		{"802.1Q", []frames.Tag{{Type: layers.EthernetTypeDot1Q, ID: 7}}, false},
+		{"802.1ad", []frames.Tag{{Type: layers.EthernetTypeQinQ, ID: 7}}, false},
+		{"QinQ", []frames.Tag{{Type: layers.EthernetTypeQinQ, ID: 100}, {Type: layers.EthernetTypeDot1Q, ID: 7}}, false},
+		{"priority, in front of a VLAN", []frames.Tag{{Type: layers.EthernetTypeDot1Q, ID: 0x6000}, {Type: layers.EthernetTypeDot1Q, ID: 7}}, false},
+		{"the last VLAN with a priority", []frames.Tag{{Type: layers.EthernetTypeDot1Q, ID: 0x6fff}}, false},
+		{"priority", []frames.Tag{{Type: layers.EthernetTypeDot1Q, ID: 0x6000}}, true},
 	} {
 		for _, f := range rig.Families() {
 			add := func(r row) {
 				r.name = "tags/" + tags.name + " " + f.Name + " " + r.name
+				if !tags.plain {
+					r.want, r.reason, r.out = rig.Pass, loader.PassOther, nil
+				}
 				rows = append(rows, r)
 			}
 			p := f.ToVIP(rig.PortPeer)
@@ -36,17 +43,21 @@ func taggedRows() (rows []row) {
 			probe := probeOf(f)
 			probe.packet.Tags = tags.tags
 			add(row{name: "probe", frame: probe.frame(), want: rig.TX, reason: loader.SBFDReflected, out: func([]byte) []byte { return probe.reply(up).frame() }})
+			leg := legOf(f)
+			leg.packet.Tags = tags.tags
+			add(row{name: "leg", frame: leg.frame(), want: rig.TX, reason: loader.LegForwarded, out: toPeer})
 		}
 		ask := frames.Packet{Dst: frames.Broadcast(), Src: rig.RouterMAC(), Tags: tags.tags}
 		request := ask.ARP(arpRequest, rig.IPv4().Stranger, rig.IPv4().VIP)
-		rows = append(rows,
-			row{name: "tags/" + tags.name + " ARP, Active", frame: request, want: rig.Pass, reason: loader.PassARPActive},
-			row{name: "tags/" + tags.name + " ARP, Backup", given: backup, frame: request, want: rig.Drop, reason: loader.DropARPBackup},
-		)
+		active := row{name: "tags/" + tags.name + " ARP, Active", frame: request, want: rig.Pass, reason: loader.PassARPActive}
+		standby := row{name: "tags/" + tags.name + " ARP, Backup", given: backup, frame: request, want: rig.Drop, reason: loader.DropARPBackup}
+		if !tags.plain {
+			active.reason = loader.PassOther
+			standby.want, standby.reason = rig.Pass, loader.PassOther
+		}
+		rows = append(rows, active, standby)
 	}
-	three := rig.IPv4().ToVIP(rig.PortPeer)
-	three.Tags = []frames.Tag{{Type: layers.EthernetTypeQinQ, ID: 1}, {Type: layers.EthernetTypeQinQ, ID: 2}, {Type: layers.EthernetTypeDot1Q, ID: 3}}
-	return append(rows, row{name: "tags/three", frame: three.TCP(frames.SYN), want: rig.Pass, reason: loader.PassOther})
+	return rows
 }
 
 // jumboRows: frames of more than a page come in pieces (xdp.frags), of which the

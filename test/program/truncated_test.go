@@ -33,8 +33,8 @@ func TestTruncated(t *testing.T) {
 			cut{f.Name + " stranger", f.FromVIP(rig.PortPeer).TCP(frames.ACK), l4 + 20, rig.Pass},
 		)
 		tagged := f.ToVIP(rig.PortPeer)
-		tagged.Tags = []frames.Tag{{Type: 0x88a8, ID: 1}, {Type: 0x8100, ID: 2}}
-		cuts = append(cuts, cut{f.Name + " tagged TCP", tagged.TCP(frames.ACK), l4 + 8 + 20, rig.TX})
+		tagged.Tags = []frames.Tag{{Type: 0x8100, ID: 0x6000}} // a priority
+		cuts = append(cuts, cut{f.Name + " tagged TCP", tagged.TCP(frames.ACK), l4 + 4 + 20, rig.TX})
 	}
 	ask := frames.Packet{Dst: frames.Broadcast(), Src: rig.RouterMAC()}
 	request := ask.ARP(arpRequest, rig.IPv4().Stranger, rig.IPv4().VIP2)

@@ -107,6 +107,7 @@ sync: {key_file: %[10]s}
 control: {socket: %[11]s}
 state_dir: %[12]s
 bpf_dir: %[13]s
+xdp: native
 `, h.Name, lab.Interface, peer.Addr, priority, lab.VIP, h.HAProxyPIDFile(), tcpPort, udpPort, p.capacity,
 		keyFile(h), p.sys.Socket(h), p.sys.StateDir(h), p.sys.BPFDir(h))
 }

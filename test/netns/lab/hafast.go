@@ -40,6 +40,11 @@ type Hafast struct {
 	Config func(h *Host) string
 }
 
+// ModeOfWires is how the XDP program runs unless a test has it otherwise: in the driver, as
+// on the network cards that the wires of a lab stand for. Their far ends run a program and
+// their senders finish checksums, without which 'xdp: auto' takes a veth to be generic.
+const ModeOfWires = "native"
+
 // Liveness paces the probes among the hosts: so many unanswered in a row mean down.
 type Liveness struct {
 	Interval   time.Duration
@@ -64,7 +69,7 @@ func NewHafast() (*Hafast, error) {
 	if _, err := exec.LookPath(path); err != nil {
 		return nil, fmt.Errorf("%w (%w)", ErrNoBinary, err)
 	}
-	return &Hafast{Binary: path, AdvertInterval: 10 * time.Millisecond}, nil
+	return &Hafast{Binary: path, AdvertInterval: 10 * time.Millisecond, XDP: ModeOfWires}, nil
 }
 
 // Name implements System.

@@ -113,6 +113,7 @@ balance: shared
 control: {socket: %s}
 state_dir: %s
 bpf_dir: %s
+xdp: native
 `, h.Name, lab.Interface, peer.Addr, priority, lab.VIP, h.HAProxyPIDFile(), lab.HTTPPort, sinkPort,
 		f.Socket(h), f.StateDir(h), f.BPFDir(h))
 }

@@ -71,6 +71,13 @@ type floorFlow6Key struct {
 	VipPort    uint16
 }
 
+type floorLeg struct {
+	_         structs.HostLayout
+	Sent      uint32
+	Returned  uint32
+	Forwarded uint64
+}
+
 type floorListener struct {
 	_    structs.HostLayout
 	On   uint32
@@ -81,6 +88,12 @@ type floorListener struct {
 type floorLocal struct {
 	_             structs.HostLayout
 	Discriminator uint32
+}
+
+type floorMac struct {
+	_    structs.HostLayout
+	Byte [6]uint8
+	Pad  [2]uint8
 }
 
 type floorPeer struct {
@@ -180,8 +193,10 @@ const (
 	floorMapControl        = "control"
 	floorMapCounters       = "counters"
 	floorMapEvents         = "events"
+	floorMapLegs           = "legs"
 	floorMapListener       = "listener"
 	floorMapLocals         = "locals"
+	floorMapMacs           = "macs"
 	floorMapPeers          = "peers"
 	floorMapRecipes        = "recipes"
 	floorMapReplicas       = "replicas"
@@ -289,8 +304,10 @@ type floorMapSpecs struct {
 	Control  *ebpf.MapSpec `ebpf:"control"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Events   *ebpf.MapSpec `ebpf:"events"`
+	Legs     *ebpf.MapSpec `ebpf:"legs"`
 	Listener *ebpf.MapSpec `ebpf:"listener"`
 	Locals   *ebpf.MapSpec `ebpf:"locals"`
+	Macs     *ebpf.MapSpec `ebpf:"macs"`
 	Peers    *ebpf.MapSpec `ebpf:"peers"`
 	Recipes  *ebpf.MapSpec `ebpf:"recipes"`
 	Replicas *ebpf.MapSpec `ebpf:"replicas"`
@@ -336,8 +353,10 @@ type floorMaps struct {
 	Control  *ebpf.Map `ebpf:"control"`
 	Counters *ebpf.Map `ebpf:"counters"`
 	Events   *ebpf.Map `ebpf:"events"`
+	Legs     *ebpf.Map `ebpf:"legs"`
 	Listener *ebpf.Map `ebpf:"listener"`
 	Locals   *ebpf.Map `ebpf:"locals"`
+	Macs     *ebpf.Map `ebpf:"macs"`
 	Peers    *ebpf.Map `ebpf:"peers"`
 	Recipes  *ebpf.Map `ebpf:"recipes"`
 	Replicas *ebpf.Map `ebpf:"replicas"`
@@ -358,8 +377,10 @@ func (m *floorMaps) Close() error {
 		m.Control,
 		m.Counters,
 		m.Events,
+		m.Legs,
 		m.Listener,
 		m.Locals,
+		m.Macs,
 		m.Peers,
 		m.Recipes,
 		m.Replicas,

@@ -87,6 +87,7 @@ func (w *World) furnish() error {
 	}
 	err := errors.Join(
 		w.SetVIPs(vips), w.SetPeers(peers), w.SetLocals(locals), w.SetWitness(Witness()),
+		w.SetMACs([][6]byte{SelfMAC(), OtherMAC()}),
 		w.Publish(Steered()),
 	)
 	if err != nil {
@@ -123,6 +124,11 @@ func (w *World) Reset() error {
 		return err
 	}
 	s.SetSent(Sent)
+	leg, err := w.Leg(Slot)
+	if err != nil {
+		return err
+	}
+	leg.SetSent(Sent)
 	if _, err = w.DeleteFlows(func(loader.Flow) bool { return true }); err != nil {
 		return err
 	}

@@ -1,0 +1,107 @@
+package daemon
+
+import (
+	"slices"
+	"time"
+
+	"hafast/internal/control"
+	"hafast/internal/liveness"
+	"hafast/internal/peering"
+)
+
+// legChanged is what is known now of the ways between this host and a peer.
+type legChanged struct{ liveness.LegEvent }
+
+// legProber is the part of liveness.Legs that the loop needs.
+type legProber interface {
+	Set([]liveness.Peer) error
+}
+
+// legChanged takes in what this host has found out of the leg from a peer. Whoever sends
+// on needs to know: it goes into the next hello.
+func (l *loop) legChanged(now time.Time, ev liveness.LegEvent) {
+	p := l.fleet.peer(ev.Peer.Addr)
+	if p == nil {
+		return
+	}
+	was := p.legFrom
+	p.legFrom = ev
+	l.arrange()
+	if was.State != ev.State && p.live == liveness.Up {
+		cause := "what " + l.nameOf(p) + " sends on arrives here"
+		if ev.State == liveness.LegLost {
+			cause = "what " + l.nameOf(p) + " sends on does not arrive here"
+		}
+		l.record(now, control.Event{Kind: "leg", From: was.State.String(), To: ev.State.String(), Cause: cause})
+	}
+}
+
+// followLeg takes in what a peer says of the leg to it. A peer that says nothing, because
+// it has only just begun to probe, leaves what was known.
+func (l *loop) followLeg(now time.Time, p *peer) {
+	said, ok := p.said.Hello.Leg(l.fleet.boot)
+	if !ok {
+		return
+	}
+	state := liveness.LegLost
+	if said.Arrives {
+		state = liveness.LegProved
+	}
+	if state == p.leg {
+		return
+	}
+	was := p.leg
+	p.leg = state
+	for _, q := range l.fleet.peers {
+		if same(p, q) { // the way to one address of a host is the way to it by another
+			l.fleet.path.SetLeg(q.addr, state == liveness.LegProved)
+		}
+	}
+	name := l.nameOf(p)
+	if state == liveness.LegLost {
+		l.log.Warn("new flows stay on this host: what it sends on to a peer does not arrive there", "peer", name, "reason", p.legReason())
+		l.record(now, control.Event{Kind: "leg", From: was.String(), To: state.String(), Cause: "new flows do not go to " + name + ": " + p.legReason()})
+		return
+	}
+	l.log.Info("what this host sends on to a peer arrives there", "peer", name)
+	l.record(now, control.Event{Kind: "leg", From: was.String(), To: state.String(), Cause: "what this host sends on arrives at " + name + ": new flows go there"})
+}
+
+// legReason says why no new flows go to a peer that would take them; empty if they do.
+func (p *peer) legReason() string {
+	switch {
+	case p.leg == liveness.LegProved:
+		return ""
+	case p.leg == liveness.LegLost && !p.legFrom.Forwards:
+		return "its probes do not arrive here, so that nothing is proved: is UDP port 7784 let through from it?"
+	case p.leg == liveness.LegLost:
+		return "its probes arrive here, and what this host's XDP program sends back does not arrive there: " +
+			"the far end of a veth without a program, a switch or hypervisor that drops foreign source addresses, a one-way link"
+	case p.heard() && !p.said.Silent && len(p.said.Hello.Legs) == 0:
+		return "it has not yet said whether frames of this host arrive there; versions before this one never do"
+	default:
+		return "not proved yet that frames of this host arrive there"
+	}
+}
+
+// legsOf are what this host says of the ways to it: each host once, however many of its
+// addresses are probed.
+func (f *fleet) legsOf() (list []peering.Leg) {
+	for _, p := range f.peers {
+		if p.said.Hello.Boot == 0 || p.legFrom.State == liveness.LegUnknown {
+			continue
+		}
+		leg := peering.Leg{
+			From:    peering.LegKey(p.said.Hello.Boot),
+			Arrives: p.legFrom.State == liveness.LegProved, Forwards: p.legFrom.Forwards,
+		}
+		at := slices.IndexFunc(list, func(l peering.Leg) bool { return l.From == leg.From })
+		if at < 0 {
+			list = append(list, leg)
+			continue
+		}
+		list[at].Arrives = list[at].Arrives || leg.Arrives
+		list[at].Forwards = list[at].Forwards || leg.Forwards
+	}
+	return list
+}

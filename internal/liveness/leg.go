@@ -1,0 +1,104 @@
+package liveness
+
+import (
+	"math/bits"
+	"time"
+)
+
+// LegState is what is known of a leg: the way of flows that a peer's XDP program sends on
+// to this host.
+type LegState uint8
+
+// The states.
+const (
+	// LegUnknown: too few probes have been judged.
+	LegUnknown LegState = iota
+	// LegProved: probes that the peer was asked to send on arrive here.
+	LegProved
+	// LegLost: they do not, or too few of them.
+	LegLost
+)
+
+// String is the state's name, fit for status and a metric's label.
+func (s LegState) String() string {
+	switch s {
+	case LegUnknown:
+		return "unknown"
+	case LegProved:
+		return "proved"
+	case LegLost:
+		return "lost"
+	}
+	return "invalid"
+}
+
+const (
+	// LegInterval is how often a leg is probed.
+	LegInterval = 50 * time.Millisecond
+
+	// legFirst probes in a row must come back before a leg is believed for the first time:
+	// the hosts of a pair use both haproxies a fifth of a second after they have met.
+	legFirst = 3
+	// legAgain is the same for a leg that was lost.
+	legAgain = 10
+	// legMisses unanswered ones in a row make it lost.
+	legMisses = 5
+	// legBad of the last 32 make a leg lost that loses some. A link that loses a tenth has
+	// that in one of 30,000 windows.
+	legBad = 12
+)
+
+// Leg judges one leg by which of its probes have come back. It is pure. A probe is judged
+// when the next one is due: a prober that was paused has sent nothing meanwhile, and
+// accuses nobody.
+type Leg struct {
+	state  LegState
+	sent   bool
+	seq    uint32        // of the last probe
+	at     time.Duration // when it left
+	hits   int    // in a row
+	misses int    // in a row
+	past   uint32 // a bit for each of the last 32 probes, 1: lost
+}
+
+// State is the leg's state.
+func (l *Leg) State() LegState { return l.state }
+
+// Step judges the last probe by the sequence number that came back last, and returns that
+// of the next, which is to be sent now. It is to be called every LegInterval; a call that
+// follows the last one too closely, as after a pause, does nothing. Times are since any
+// fixed moment.
+func (l *Leg) Step(now time.Duration, returned uint32) (seq uint32, send bool) {
+	if l.sent && now-l.at < LegInterval/2 {
+		return 0, false
+	}
+	if l.sent {
+		l.judge(returned == l.seq)
+	}
+	l.sent, l.at = true, now
+	l.seq++
+	return l.seq, true
+}
+
+// Unsent takes note that the last probe has not left: it says nothing of the leg.
+func (l *Leg) Unsent() { l.sent = false }
+
+func (l *Leg) judge(back bool) {
+	l.past <<= 1
+	if back {
+		l.hits, l.misses = l.hits+1, 0
+	} else {
+		l.hits, l.misses = 0, l.misses+1
+		l.past |= 1
+	}
+	need := legFirst
+	if l.state == LegLost {
+		need = legAgain
+	}
+	switch {
+	case l.misses >= legMisses, l.state == LegProved && bits.OnesCount32(l.past) >= legBad:
+		l.state = LegLost
+	case l.hits >= need && l.state != LegProved:
+		l.state, l.past = LegProved, 0
+	}
+}

@@ -1,0 +1,79 @@
+package liveness
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// legScript plays probes of which back says whether they come back, and returns the
+// states that follow, one letter each.
+func legScript(l *Leg, script string) string {
+	var states []byte
+	now, last := time.Duration(0), uint32(0)
+	seq, _ := l.Step(now, last)
+	for _, c := range script {
+		if c == '+' {
+			last = seq
+		}
+		now += LegInterval
+		seq, _ = l.Step(now, last)
+		states = append(states, l.State().String()[0])
+	}
+	return string(states)
+}
+
+func TestLegStates(t *testing.T) {
+	for _, c := range []struct{ name, script, want string }{
+		{"three make it proved", "+++++", "uuppp"},
+		{"not with one between that is missing", "++-+++", "uuuuup"},
+		{"five missing in a row make it lost", "+++-----", "uuppppp" + "l"},
+		{"four do not", "+++----+", "uuppppp" + "p"},
+		{"nothing has ever come back", "------", "uuuull"},
+		{"lost needs ten", "-----++++++++++", "uuuullllllllllp"},
+		{"and again ten", "-----+++++++++-++++++++++", "uuuul" + "lllllllllllllllllll" + "p"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := legScript(&Leg{}, c.script); got != c.want {
+				t.Errorf("\n%s\ngot  %s\nwant %s", c.script, got, c.want)
+			}
+		})
+	}
+}
+
+// TestLegThatLosesHalf is lost, though never five in a row; one that loses a tenth is not.
+func TestLegThatLosesHalf(t *testing.T) {
+	half, tenth := &Leg{}, &Leg{}
+	legScript(half, "+++"+strings.Repeat("+-", 60))
+	legScript(tenth, "+++"+strings.Repeat("+++++++++-", 60))
+	if half.State() != LegLost || tenth.State() != LegProved {
+		t.Errorf("of half %v, of a tenth %v", half.State(), tenth.State())
+	}
+}
+
+// TestLegIsJudgedByNumbersNotByTime: a prober that stood still, or was called twice in a
+// row, accuses nobody; nor does one whose probe did not leave.
+func TestLegIsJudgedByNumbersNotByTime(t *testing.T) {
+	l := &Leg{}
+	legScript(l, "+++")
+	now := time.Hour
+	seq, _ := l.Step(now, l.seq)
+	for range 100 {
+		now += time.Second
+		if again, send := l.Step(now+LegInterval/3, seq); !send || again == seq {
+			t.Fatalf("probe %d, sent %v", again, send)
+		} else if _, send := l.Step(now+LegInterval/2, 0); send {
+			t.Fatal("a probe right behind the other")
+		} else {
+			seq = again
+		}
+	}
+	for range 100 {
+		now += LegInterval
+		l.Step(now, 0)
+		l.Unsent()
+	}
+	if l.State() != LegProved {
+		t.Errorf("now %v", l.State())
+	}
+}
