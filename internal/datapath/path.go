@@ -59,8 +59,8 @@ type Path struct {
 	// quick guards what the calls that never wait look up.
 	quick  sync.RWMutex
 	gates  map[string]int
-	open   map[string]bool    // by instance, also of one that has no gate yet
-	former map[netip.Addr]int // a predecessor's gates, by VIP
+	open   map[string]bool        // by instance, also of one that has no gate yet
+	former map[netip.Addr]int     // a predecessor's gates, by VIP
 	onLink map[netip.Addr]reached // targets that can be sent to
 	proved map[netip.Addr]bool    // targets that what is sent to is known to reach
 	local  netip.Addr

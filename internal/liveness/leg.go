@@ -56,9 +56,9 @@ type Leg struct {
 	sent   bool
 	seq    uint32        // of the last probe
 	at     time.Duration // when it left
-	hits   int    // in a row
-	misses int    // in a row
-	past   uint32 // a bit for each of the last 32 probes, 1: lost
+	hits   int           // in a row
+	misses int           // in a row
+	past   uint32        // a bit for each of the last 32 probes, 1: lost
 }
 
 // State is the leg's state.

@@ -17,8 +17,8 @@ type dataPathCollector struct {
 	links, targets, legs, peers, protos, families set // of states and names
 
 	xdpMode, packets, flows, capacity, services, targetState, leg *prometheus.Desc
-	peerState, probes, longestMiss, rtt, hellos              *prometheus.Desc
-	traffic                                                  trafficDescs
+	peerState, probes, longestMiss, rtt, hellos                   *prometheus.Desc
+	traffic                                                       trafficDescs
 }
 
 func newDataPathCollector() *dataPathCollector {

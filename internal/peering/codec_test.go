@@ -331,7 +331,7 @@ func TestFitCanBeSent(t *testing.T) {
 			Legs: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Leg {
 				return Leg{From: LegKey(rapid.Uint64().Draw(t, "boot")), Arrives: rapid.Bool().Draw(t, "arrives"), Forwards: rapid.Bool().Draw(t, "forwards")}
 			}), 0, MaxLegs+3).Draw(t, "legs"),
-			Services:  rapid.SliceOf(services).Draw(t, "services"),
+			Services: rapid.SliceOf(services).Draw(t, "services"),
 		}
 		fit, err := Fit(h)
 		if err != nil && !errors.Is(err, ErrLeftOut) {
