@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -53,6 +54,11 @@ func TestLegOfARestartedPeerIsKept(t *testing.T) {
 		hab.leg(haa.addr, liveness.LegProved, true)
 		haa.post(w.t.Context(), peerSpoke{peering.Peer{Addr: hab.addr, Heard: time.Now(), Hello: peering.Hello{Boot: 77, State: peering.Up}}})
 		pass(time.Millisecond)
+		haa.on(func(time.Time) {
+			if got := haa.legs.restarted; !slices.Equal(got, []netip.Addr{hab.addr, hab.addr}) {
+				w.t.Errorf("judged anew are the legs from %v, want hab's at its start and at the next one", got)
+			}
+		})
 		if !haa.sendsTo(hab) || haa.peerIs(hab.addr).leg != liveness.LegProved {
 			t.Error("lost for want of a word")
 		}

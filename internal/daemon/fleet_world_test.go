@@ -224,10 +224,12 @@ func (p *fakePath) WitnessReplies() uint64 { return p.witness }
 
 // fakeLegs notes whose legs are probed.
 type fakeLegs struct {
-	peers []liveness.Peer
+	peers     []liveness.Peer
+	restarted []netip.Addr
 }
 
 func (l *fakeLegs) Set(peers []liveness.Peer) error { l.peers = peers; return nil }
+func (l *fakeLegs) Restart(peer liveness.Peer)      { l.restarted = append(l.restarted, peer.Addr) }
 
 // leg reports what the host has found out of the leg from a peer.
 func (h *fleetHost) leg(peer netip.Addr, state liveness.LegState, forwards bool) {

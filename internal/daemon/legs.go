@@ -15,6 +15,7 @@ type legChanged struct{ liveness.LegEvent }
 // legProber is the part of liveness.Legs that the loop needs.
 type legProber interface {
 	Set([]liveness.Peer) error
+	Restart(liveness.Peer)
 }
 
 // legChanged takes in what this host has found out of the leg from a peer. Whoever sends

@@ -173,6 +173,9 @@ func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
 		l.fleet.watchDeparted(l.fleet.departed())
 	}
 	session := l.fleet.session(p)
+	if said.Hello.Boot != before.said.Hello.Boot {
+		l.fleet.legs.Restart(session)
+	}
 	switch {
 	case p.leaving() && !before.leaving():
 		l.fleet.prober.Suspend(session)

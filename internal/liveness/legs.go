@@ -43,13 +43,14 @@ type Legs struct {
 
 	mu    sync.Mutex
 	peers []Peer
+	again map[Peer]bool // to be judged anew
 }
 
 // NewLegs opens the sockets, in the calling thread's network namespace. What is asked for
 // is the sum of a host's Discriminator and of the one given. The error is for a host
 // without UDP.
 func NewLegs(slots LegSlots, discriminator uint32) (*Legs, error) {
-	l := &Legs{slots: slots, discriminator: discriminator}
+	l := &Legs{slots: slots, discriminator: discriminator, again: make(map[Peer]bool)}
 	clock, err := newClock()
 	if err != nil {
 		return nil, err
@@ -80,6 +81,14 @@ func (l *Legs) Set(peers []Peer) error {
 	defer l.mu.Unlock()
 	l.peers = append([]Peer(nil), peers...)
 	return nil
+}
+
+// Restart judges the leg from a peer anew: its daemon has been started, and what was lost
+// before that says nothing of it.
+func (l *Legs) Restart(peer Peer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.again[peer] = true
 }
 
 // probedLeg is a leg with what it is probed by.
@@ -123,7 +132,8 @@ func (l *Legs) Run(ctx context.Context, report func(LegEvent)) error {
 // follow keeps the legs of peers that stay, and begins those of new ones.
 func (l *Legs) follow(old []*probedLeg) ([]*probedLeg, error) {
 	l.mu.Lock()
-	peers := l.peers
+	peers, again := l.peers, l.again
+	l.again = make(map[Peer]bool)
 	l.mu.Unlock()
 	next := make([]*probedLeg, 0, len(peers))
 	for _, p := range peers {
@@ -141,6 +151,9 @@ func (l *Legs) follow(old []*probedLeg) ([]*probedLeg, error) {
 			leg = &probedLeg{peer: p, envelope: e, told: LegEvent{Peer: p}, forwarded: l.slots.Forwarded(p.Slot)}
 			leg.seq = rand.Uint32()
 			e.carry(leg.buffer[:])
+		}
+		if again[p] {
+			leg.Leg = Leg{seq: leg.seq}
 		}
 		next = append(next, leg)
 	}

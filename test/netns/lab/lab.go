@@ -60,6 +60,13 @@ type HostSpec struct {
 type Options struct {
 	// Extra hosts on the same switch.
 	Extra []HostSpec
+	// Plain wires are as containers and virtual machines have them: the far ends run no
+	// program, and checksums are left for the wire to finish. Otherwise the wires stand for
+	// network cards.
+	Plain bool
+	// SecondCable gives each host eth1 beside eth0, on the same switch, down and without an
+	// address.
+	SecondCable bool
 }
 
 // Lab is a running topology. Its methods may be called from several goroutines.
@@ -73,6 +80,7 @@ type Lab struct {
 	// pass is the XDP program of the switch's ports.
 	pass *ebpf.Program
 	echo *echoServer
+	opts Options
 	// nginx is the web server's process.
 	nginx   *Proc
 	cgroups cgroups
@@ -86,7 +94,7 @@ type Lab struct {
 // New builds a lab: namespaces, addresses, nginx and the echo server. The
 // haproxies are started by [Host.StartHAProxy]. On error nothing is left behind.
 func New(ctx context.Context, opts Options) (*Lab, error) {
-	return build(slices.Concat(seedHosts(), opts.Extra), []string{bridgeName}, func(l *Lab) error {
+	return build(slices.Concat(seedHosts(), opts.Extra), []string{bridgeName}, opts, func(l *Lab) error {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		if err := l.startWeb(ctx); err != nil {
@@ -96,16 +104,41 @@ func New(ctx context.Context, opts Options) (*Lab, error) {
 	})
 }
 
+// NewBare is New without servers: no nginx and no echo server, so that what the hosts
+// serve is the caller's own.
+func NewBare(_ context.Context, opts Options) (*Lab, error) {
+	return build(slices.Concat(seedHosts(), opts.Extra), []string{bridgeName}, opts, func(l *Lab) error {
+		if !opts.SecondCable {
+			return nil
+		}
+		for _, h := range l.hosts {
+			if err := l.layAnother(h); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// layAnother lays a second cable to a host.
+func (l *Lab) layAnother(h *Host) error {
+	mac := slices.Clone(h.MAC)
+	mac[1] = 1
+	c := cable{port: h.Name + "-1", bridge: bridgeName, iface: "eth1", mac: mac}
+	h.morePorts = append(h.morePorts, c.port)
+	return l.lay(h, c)
+}
+
 // build makes a lab of hosts and bridges, and then furnishes it. On error nothing is
 // left behind.
-func build(hosts []HostSpec, bridges []string, furnish func(*Lab) error) (_ *Lab, err error) {
+func build(hosts []HostSpec, bridges []string, opts Options, furnish func(*Lab) error) (_ *Lab, err error) {
 	if os.Geteuid() != 0 {
 		return nil, ErrNotRoot
 	}
 	if err := Reap(); err != nil {
 		return nil, fmt.Errorf("remove stale labs: %w", err)
 	}
-	l := &Lab{}
+	l := &Lab{opts: opts}
 	defer func() {
 		if p := recover(); p != nil {
 			_ = l.Close()

@@ -67,6 +67,9 @@ func (l *Lab) lay(h *Host, c cable) error {
 		if err := netlink.LinkAdd(port); err != nil {
 			return fmt.Errorf("add veth: %w", err)
 		}
+		if l.opts.Plain {
+			return netlink.LinkSetUp(port)
+		}
 		// Attached by netlink, it goes when the port goes.
 		if err := netlink.LinkSetXdpFdWithFlags(port, l.pass.FD(), unix.XDP_FLAGS_DRV_MODE); err != nil {
 			return fmt.Errorf("attach XDP: %w", err)
@@ -76,7 +79,33 @@ func (l *Lab) lay(h *Host, c cable) error {
 	if err != nil {
 		return fmt.Errorf("plug %s into the switch: %w", c.port, err)
 	}
+	if l.opts.Plain {
+		return nil
+	}
 	return l.disableGRO(c.port)
+}
+
+// StripPort takes the program off the host's port, as whoever else manages the far end of a
+// wire may do.
+func (h *Host) StripPort() error {
+	return h.lab.sw.do(func() error {
+		port, err := netlink.LinkByName(h.Name)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetXdpFdWithFlags(port, -1, unix.XDP_FLAGS_DRV_MODE)
+	})
+}
+
+// DressPort undoes StripPort.
+func (h *Host) DressPort() error {
+	return h.lab.sw.do(func() error {
+		port, err := netlink.LinkByName(h.Name)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetXdpFdWithFlags(port, h.lab.pass.FD(), unix.XDP_FLAGS_DRV_MODE)
+	})
 }
 
 // disableGRO makes the port pass frames on as they came. XDP has turned GRO on, and a

@@ -76,7 +76,7 @@ func NewRouters(ctx context.Context) (*Routers, error) {
 		host(HostA, "1", bridgeName, "166"), host(HostB, "1", bridgeName, "167"),
 		host(Client, "1", bridgeName, "200"), host(Web, "2", outsideBridge, "200"),
 	}
-	l, err := build(hosts, []string{bridgeName, outsideBridge, syncBridge}, func(l *Lab) error {
+	l, err := build(hosts, []string{bridgeName, outsideBridge, syncBridge}, Options{}, func(l *Lab) error {
 		a, b := l.Pair()
 		return errors.Join(l.makeRouter(ctx, a), l.makeRouter(ctx, b), l.Client().routeBy(Gateway.Addr(), NATAddress.Masked()))
 	})
