@@ -122,13 +122,14 @@ func TestRealHAProxyKillAndRestart(t *testing.T) {
 	for range 5 {
 		old, start := r.pid(), time.Now()
 		r.kill(old, syscall.SIGKILL)
-		w.want(false, fmt.Sprintf("killed by signal 9, pid %d", old))
+		w.wantKilled(old)
 		took = append(took, time.Since(start))
 		r.run()
 		w.want(true, fmt.Sprintf("restarted, pid %d -> %d, down for ", old, r.pid()))
 	}
 	t.Logf("from kill -9 to the report: %v", took)
 	w.silent()
+	w.skipIfStatusUnknown()
 }
 
 func TestRealHAProxySoftReload(t *testing.T) {
@@ -168,8 +169,38 @@ func TestRealHAProxyMasterWorker(t *testing.T) {
 	eventually.True(t, "the master has settled", func() bool { return r.worker() != 0 && isSettled(master) })
 	worker, start := r.worker(), time.Now()
 	r.kill(worker, syscall.SIGKILL)
-	w.want(false, fmt.Sprintf("worker killed by signal 9, pid %d", worker))
+	if got := w.wantKilled(worker); !strings.HasPrefix(got.Detail, "worker ") {
+		t.Errorf("the report is %q, want it to be of a worker", got.Detail)
+	}
 	t.Logf("from killing the worker to the report: %v", time.Since(start))
+	w.skipIfStatusUnknown()
+}
+
+// wantKilled demands the report that a haproxy was killed. How a process ended that is
+// another's child can be asked for from Linux 6.15 on; before, the report says so, unless
+// it came before somebody had waited for the process. The test goes on, and counts
+// as skipped at its end.
+func (w *watched) wantKilled(pid int) Update {
+	w.t.Helper()
+	u := w.next()
+	unknown := fmt.Sprintf("exited, status unknown to this kernel, pid %d", pid)
+	switch {
+	case u.Up:
+		w.t.Fatalf("up: %q", u.Detail)
+	case strings.Contains(u.Detail, unknown):
+		w.statusUnknown = true
+	case !strings.Contains(u.Detail, fmt.Sprintf("killed by signal 9, pid %d", pid)):
+		w.t.Fatalf("update is %q, want a kill of %d", u.Detail, pid)
+	}
+	return u
+}
+
+// skipIfStatusUnknown ends a test that has not seen how a haproxy ended.
+func (w *watched) skipIfStatusUnknown() {
+	w.t.Helper()
+	if w.statusUnknown {
+		w.t.Skip("that haproxy was killed could not be seen: needs Linux 6.15")
+	}
 }
 
 // isSettled tells that a master is through with starting a worker: it then

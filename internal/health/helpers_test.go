@@ -31,6 +31,8 @@ const patience = 20 * time.Second
 type watched struct {
 	t       *testing.T
 	updates chan Update
+	// statusUnknown says that the kernel did not know how a process ended.
+	statusUnknown bool
 }
 
 func watch(t *testing.T, c Checker) *watched {

@@ -2,11 +2,13 @@ package link_test
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"hafast/internal/link"
 	"hafast/internal/link/nstest"
@@ -106,7 +108,12 @@ func TestMonitorRenamedInterface(t *testing.T) {
 	pair(t)
 	_, wait := watch(t, "eth0", "eth9")
 	wait("the first state", up)
-	if err := netlink.LinkSetName(nstest.Link(t, "eth0"), "eth9"); err != nil {
+	err := netlink.LinkSetName(nstest.Link(t, "eth0"), "eth9")
+	if errors.Is(err, unix.EBUSY) { // before Linux 6.2 an interface that is up keeps its name
+		nstest.Down(t, "eth0")
+		err = netlink.LinkSetName(nstest.Link(t, "eth0"), "eth9")
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}

@@ -113,6 +113,9 @@ func TestShortConnection(t *testing.T) {
 		}
 		return false
 	})
+	if states[len(states)-1] == 0 {
+		t.Skip("the end of an entry in TIME_WAIT cannot be told from others without its state: needs Linux 5.12")
+	}
 	if want := []uint8{TCPSynSent, TCPSynRecv, TCPEstablished, TCPFinWait, TCPLastAck, TCPTimeWait, TCPTimeWait}; !slices.Equal(states, want) {
 		t.Errorf("events with states %v, want %v", states, want)
 	}
