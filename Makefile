@@ -7,6 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 FUZZTIME ?= 3s
 ROUNDS  ?= 10
 BENCHFLAGS ?=
+KERNELFLAGS ?=
 
 export CGO_ENABLED ?= 0
 
@@ -43,6 +44,16 @@ test-unit: ## all packages but the namespace labs, with the race detector
 .PHONY: test-netns
 test-netns: build ## real haproxy, keepalived and FRR in network namespaces
 	HAFAST_REQUIRE_NETNS=1 CGO_ENABLED=1 $(GO) test -race -count=1 -p 1 -timeout 12m ./test/netns/...
+
+.PHONY: test-kernels-smoke
+test-kernels-smoke: ## the XDP program and its loader on Linux 6.1 and 6.12, under qemu (about 3 minutes)
+	./test/setup.sh smoke
+	$(GO) run ./test/kernels/cmd/kernels -smoke $(KERNELFLAGS)
+
+.PHONY: test-kernels
+test-kernels: ## all that talks to the kernel, and a pair, on Linux 5.10 to the newest (an hour)
+	./test/setup.sh kernels
+	$(GO) run ./test/kernels/cmd/kernels $(KERNELFLAGS)
 
 .PHONY: test-fuzz
 test-fuzz: ## every fuzz target for FUZZTIME

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the labs need and is missing on Debian: test/setup.sh demo|bench|test
+# Installs what the labs need and is missing on Debian: test/setup.sh demo|bench|test|smoke|kernels
 #
 # Packages that bring a service would start it: a policy-rc.d that says no stands
 # in the way while they are installed, and is gone afterwards. A policy that is
@@ -7,7 +7,7 @@
 set -eu
 
 usage() {
-	echo "usage: $0 demo|bench|test" >&2
+	echo "usage: $0 demo|bench|test|smoke|kernels" >&2
 	exit 2
 }
 
@@ -15,15 +15,32 @@ usage() {
 
 # Lines of COMMAND PACKAGE: what is run, and where it comes from. A path stands for
 # a file that must be there, to run or to read.
-needs='
+labs='
 ip iproute2
 nsenter util-linux
 ethtool ethtool
 haproxy haproxy
 nginx nginx-light
 '
+# What boots other kernels. It brings no service, and needs no root once it is there.
+guests='
+qemu-system-x86_64 qemu-system-x86
+/bin/busybox busybox-static
+modprobe kmod
+cpio cpio
+mke2fs e2fsprogs
+xz xz-utils
+/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+'
+needs=$labs
 case $1 in
 demo) ;;
+smoke) needs=$guests ;;
+kernels)
+	needs="$guests
+debootstrap debootstrap
+"
+	;;
 bench)
 	needs="$needs
 keepalived keepalived
@@ -33,7 +50,7 @@ nft nftables
 "
 	;;
 test)
-	needs="$needs
+	needs="$needs$guests
 keepalived keepalived
 conntrackd conntrackd
 /etc/protocols netbase
