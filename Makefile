@@ -32,10 +32,10 @@ generated: ## the committed objects are what the sources give
 	{ echo "generated files were out of date: commit what 'make generate' has written"; exit 1; }
 
 .PHONY: test
-test: ## everything: lint, generated files, unit, race, fuzz, namespaces
+test: ## everything: lint, generated files, unit, race, fuzz, namespaces, other kernels
 	./test/setup.sh test
 	$(MAKE) build lint generated
-	$(MAKE) test-unit test-fuzz test-netns
+	$(MAKE) test-unit test-fuzz test-netns test-kernels-smoke
 
 .PHONY: test-unit
 test-unit: ## all packages but the namespace labs, with the race detector
