@@ -127,9 +127,14 @@ func (i Instance) onLoopback() []link.Address {
 	return out
 }
 
-// settings are the sysctls of the instance's interfaces.
+// settings are the sysctls of the instance's interfaces, and for IPv4 of all: a Backup with
+// another interface on the same network, whatever that is for, would answer from there for
+// the VIP that it has on lo. The kernel takes the greater of conf.all and the interface's.
 func (i Instance) settings() []link.Setting {
 	var out []link.Setting
+	if len(i.VIPs) > 0 && i.VIPs[0].Prefix.Addr().Is4() {
+		out = append(out, link.AnswerOwnOnly("all")...)
+	}
 	for _, p := range i.places() {
 		if i.VirtualMAC != nil && p.iface == i.VirtualMAC.Name {
 			out = append(out, link.ForMacvlan(p.iface)...)

@@ -140,7 +140,7 @@ func TestInterfaceIsCreatedAnew(t *testing.T) {
 		only[Acquired](t, b.settle())
 		expectLog(
 			t, k,
-			"sysctl net/ipv4/conf/eth0/arp_ignore=1", "sysctl net/ipv4/conf/eth0/arp_announce=2",
+			"sysctl net/ipv4/conf/all/arp_ignore=1", "sysctl net/ipv4/conf/all/arp_announce=2", "sysctl net/ipv4/conf/eth0/arp_ignore=1", "sysctl net/ipv4/conf/eth0/arp_announce=2",
 			"add eth0 10.0.0.9/32", "announce eth0 10.0.0.9 02:00:00:00:00:07 fe80::7",
 		)
 	})

@@ -35,7 +35,7 @@ func TestAcquireOrder(t *testing.T) {
 	run(t, k, []Instance{i}, func(t *testing.T, b *bench) {
 		expectLog(
 			t, k,
-			"sysctl net/ipv4/conf/eth0/arp_ignore=1", "sysctl net/ipv4/conf/eth0/arp_announce=2",
+			"sysctl net/ipv4/conf/all/arp_ignore=1", "sysctl net/ipv4/conf/all/arp_announce=2", "sysctl net/ipv4/conf/eth0/arp_ignore=1", "sysctl net/ipv4/conf/eth0/arp_announce=2",
 			"add lo 10.0.0.9/32", "add lo 10.0.0.10/32",
 		)
 		k.with(func() { k.step = ms })
