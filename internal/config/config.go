@@ -263,6 +263,8 @@ type Liveness struct {
 	Interval   time.Duration
 	Multiplier int
 	Witness    Witness
+	// Lease is how long the VIPs are answered for after this host's daemon has stood still.
+	Lease time.Duration
 }
 
 // Witness is who proves by answering ARP that this host's receiving works. The zero

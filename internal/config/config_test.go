@@ -88,7 +88,7 @@ func defaults() *Config {
 		Control:  Control{Socket: "/run/hafast/hafast.sock"},
 		StateDir: "/run/hafast",
 		Balance:  "shared",
-		Liveness: Liveness{Interval: 2 * time.Millisecond, Multiplier: 3, Witness: Witness{Gateway: true}},
+		Liveness: Liveness{Interval: 2 * time.Millisecond, Multiplier: 3, Witness: Witness{Gateway: true}, Lease: 100 * time.Millisecond},
 		Sync: Sync{Peers: []netip.Addr{peer}, Filter: Filter{
 			Protocols: []string{"tcp", "udp"},
 			TCPStates: []string{"established", "fin_wait", "close_wait", "last_ack"},
@@ -169,7 +169,7 @@ control: {socket: /run/h/s}
 state_dir: /var/lib/h
 services: [{vip: 10.0.0.9, port: 443, proto: udp}]
 balance: local
-liveness: {interval: 5ms, multiplier: 4, witness: 10.0.0.254}
+liveness: {interval: 5ms, multiplier: 4, witness: 10.0.0.254, lease: 250ms}
 sync:
   key_file: /k
   conntrack: true
@@ -229,7 +229,7 @@ bpf_dir: /sys/fs/bpf/x
 		StateDir: "/var/lib/h",
 		Services: []Service{{VIP: addr("10.0.0.9"), Port: 443, Proto: "udp"}},
 		Balance:  "local",
-		Liveness: Liveness{Interval: 5 * time.Millisecond, Multiplier: 4, Witness: Witness{Addr: addr("10.0.0.254")}},
+		Liveness: Liveness{Interval: 5 * time.Millisecond, Multiplier: 4, Witness: Witness{Addr: addr("10.0.0.254")}, Lease: 250 * time.Millisecond},
 		Sync: Sync{
 			KeyFile: "/k", Conntrack: true, Listen: addr("10.9.0.1"), Peers: []netip.Addr{addr("10.9.0.2")},
 			Filter: Filter{

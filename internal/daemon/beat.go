@@ -9,12 +9,12 @@ import (
 	"hafast/pkg/vrrp"
 )
 
-// The lease holds leaseFor and is renewed every leaseEvery, by the loop itself: what
-// keeps the loop from its work for longer than a lease costs this host its VIPs. Both
-// are far from how long a busy or virtual machine stands still (20 ms, sometimes
-// more), because nothing waits for a lease to end: connections go on all the while.
+// The lease holds for liveness.lease and is renewed every leaseEvery, by the loop itself:
+// what keeps the loop from its work for longer than a lease costs this host its VIPs. The
+// default, 100 ms, is far from how long a busy or virtual machine stands still (20 ms,
+// sometimes more), because nothing waits for a lease to end: connections go on all the
+// while.
 const (
-	leaseFor   = 100 * time.Millisecond
 	leaseEvery = 20 * time.Millisecond
 	// handoffLease is for a daemon that makes room for its successor: it should be
 	// there by then.
@@ -25,7 +25,7 @@ const (
 // may have taken over: what was missed meanwhile is for the election to sort out.
 func (l *loop) beat(now time.Time) {
 	f := l.fleet
-	lapsed := f.path.Renew(leaseFor)
+	lapsed := f.path.Renew(l.cfg.Liveness.Lease)
 	if late := now.Sub(l.beatDue); late >= 0 { // otherwise it is one more than need be
 		l.metrics.LeaseRenewed(late)
 		l.beatDue = l.beatDue.Add(late.Truncate(leaseEvery) + leaseEvery)
@@ -50,7 +50,7 @@ func (l *loop) beat(now time.Time) {
 // before anything else: what it would do as an Active is no longer its to do.
 func (l *loop) awake() time.Time {
 	now := time.Now()
-	if l.fleet != nil && now.Sub(l.beatDue) >= leaseFor-leaseEvery {
+	if l.fleet != nil && now.Sub(l.beatDue) >= l.cfg.Liveness.Lease-leaseEvery {
 		l.beat(now)
 	}
 	return now

@@ -67,6 +67,9 @@ func members(count int) []string {
 	return out
 }
 
+// leaseFor is the default of liveness.lease.
+const leaseFor = 100 * time.Millisecond
+
 // skewOf is how long the host with that number lets better ones go first.
 func skewOf(n int) time.Duration { return time.Second * time.Duration(256-105+n) / 256 }
 

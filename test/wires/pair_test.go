@@ -102,7 +102,7 @@ peers: [%s]
 instances:
   - {name: VI_1, vrid: 51, priority: %d, advert_interval: 200ms, vips: [%s]}
 haproxy: {pidfile: %s}
-liveness: {interval: 10ms, multiplier: 50}
+liveness: {interval: 10ms, multiplier: 50, lease: 2s}
 control: {socket: %s}
 state_dir: %s
 bpf_dir: %s

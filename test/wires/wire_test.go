@@ -85,7 +85,7 @@ func wires() []wire {
 			w.lay = w.lay[:2]
 			w.vip, w.network = vip6, own6
 		}),
-		{name: "MTU 9000", lay: []string{"ip link set eth0 mtu 9000"}, iface: "eth0", vip: lab.VIP, network: "10.224.147.%d"},
+		{name: "MTU 9000", options: lab.Options{MTU: 9000}, lay: []string{"ip link set eth0 mtu 9000"}, iface: "eth0", vip: lab.VIP, network: "10.224.147.%d"},
 	}
 }
 

@@ -64,6 +64,8 @@ type Options struct {
 	// program, and checksums are left for the wire to finish. Otherwise the wires stand for
 	// network cards.
 	Plain bool
+	// MTU of the switch and of its ports; 0 is the kernel's own, 1500.
+	MTU int
 	// SecondCable gives each host eth1 beside eth0, on the same switch, down and without an
 	// address.
 	SecondCable bool
@@ -259,7 +261,7 @@ func (l *Lab) buildSwitch(nsName string, bridges []string) error {
 		for _, name := range bridges {
 			// Without a multicast querier, snooping would only add delays.
 			snooping := false
-			bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}, MulticastSnooping: &snooping}
+			bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name, MTU: l.opts.MTU}, MulticastSnooping: &snooping}
 			if err := netlink.LinkAdd(bridge); err != nil {
 				return fmt.Errorf("add bridge: %w", err)
 			}

@@ -59,7 +59,7 @@ func (l *Lab) lay(h *Host, c cable) error {
 			return err
 		}
 		port := &netlink.Veth{
-			LinkAttrs:        netlink.LinkAttrs{Name: c.port, MasterIndex: bridge.Attrs().Index},
+			LinkAttrs:        netlink.LinkAttrs{Name: c.port, MasterIndex: bridge.Attrs().Index, MTU: l.opts.MTU},
 			PeerName:         c.iface,
 			PeerHardwareAddr: c.mac,
 			PeerNamespace:    netlink.NsFd(int(h.ns.file.Fd())),
