@@ -31,7 +31,7 @@ type carried struct {
 func (p *Path) carryOut(w Wish) error {
 	err := errors.Join(p.setGates(w), p.setPeers(w))
 	if w.Hold {
-		return err
+		return errors.Join(err, p.reserve(w.Targets))
 	}
 	return errors.Join(err, p.setTargets(w), p.setSteering(w))
 }
@@ -179,6 +179,30 @@ func (p *Path) setTargets(w Wish) error {
 	p.carried.targets = next
 	p.quick.Lock()
 	p.onLink, p.local, p.seats = usable, local, p.places
+	p.quick.Unlock()
+	return errors.Join(failures...)
+}
+
+// reserve gives targets their places while the data path is held, and leaves those that
+// have one alone. State sync begins before this host knows its peers: a flow whose target
+// has no place could not be stored, nor one sent that a predecessor has left. Until the
+// hold ends a new place is a target that is down.
+func (p *Path) reserve(targets []Target) error {
+	before := p.places
+	var failures []error
+	for _, t := range targets {
+		// Where there is no place left, none is freed before the hold ends.
+		if err := p.places.Assign(t.Addr); err != nil {
+			failures = append(failures, err)
+		}
+	}
+	for place, a := range p.places.All() {
+		if _, had := before.Of(a); !had {
+			failures = append(failures, p.SetTarget(loader.Target{Place: int(place), Addr: a}))
+		}
+	}
+	p.quick.Lock()
+	p.seats = p.places
 	p.quick.Unlock()
 	return errors.Join(failures...)
 }

@@ -213,6 +213,46 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// TestHoldHasPlaces: flows are stored and sent from the first datagram of state sync on,
+// which may be before the peers are known. So every target has its place from the start,
+// a new one without anything being sent there, a predecessor's as it was.
+func TestHoldHasPlaces(t *testing.T) {
+	l := newLab(t)
+	hold := wishOf(self(), other(2))
+	hold.Hold = true
+	first := l.begin(hold)
+	for _, a := range []netip.Addr{host(1), host(2)} {
+		at, ok := first.Place(a)
+		if !ok || at != place(first, a) {
+			t.Errorf("%v has place %d, known %t; the program's is %d", a, at, ok, place(first, a))
+		}
+		if back, _ := first.PlaceOf(at); back != a {
+			t.Errorf("place %d is of %v, want %v", at, back, a)
+		}
+		if got := flags(first, a); got != 0 {
+			t.Errorf("%v is used for %v before the hold ends", a, got)
+		}
+	}
+	l.carry(first, wishOf(self(), other(2)))
+	if flags(first, host(1)) != upLocal || flags(first, host(2)) != upRemote {
+		t.Errorf("targets after the hold: %v", first.Targets())
+	}
+	first.RenewLease(Now())
+	targets := first.Targets()
+	must(t, first.Close())
+
+	hold.Targets = []Target{other(3), self()}
+	p := l.begin(hold)
+	for _, was := range targets {
+		if at, ok := p.Place(was.Addr); !ok || at != was.Place {
+			t.Errorf("%v has place %d, known %t; the predecessor's was %d", was.Addr, at, ok, was.Place)
+		}
+	}
+	if got := p.Targets(); len(got) != 3 || !slices.Equal(got[:2], targets) {
+		t.Errorf("targets %v, want the predecessor's %v and a new one", got, targets)
+	}
+}
+
 // bankOf is which of the two tables is in force.
 func bankOf(t *testing.T, p *Path) uint32 {
 	t.Helper()

@@ -11,7 +11,7 @@ import (
 type Wish struct {
 	// Hold leaves targets and tables as they are, a predecessor's perhaps: a daemon
 	// that has just been started does not know the peers yet, and would cut their
-	// flows off.
+	// flows off. New targets get their places all the same, for flows to be stored.
 	Hold bool
 	// Interfaces carry VIPs and adverts, and lead to the peers.
 	Interfaces []string
