@@ -135,8 +135,6 @@ func TestInheritedPeer(t *testing.T) {
 	}
 	inFleet(t, members(3), func(w *fleetWorld) {
 		a, b, c := w.fleet[0], w.fleet[1], w.fleet[2]
-		a.mute.Store(true)
-		c.mute.Store(true)
 		pass(5 * time.Second)
 		if got := b.target(a.addr); got.State != steering.Drain || got.MAC != mac {
 			t.Errorf("the data path is to take a for %s, at %x", got.State, got.MAC)
@@ -156,5 +154,5 @@ func TestInheritedPeer(t *testing.T) {
 		b.watches()
 		b.live(a.addr, liveness.None, liveness.Up)
 		b.goodFor(a.addr, steering.Up)
-	}, inherit)
+	}, inherit, mutes(w4(1), w4(3)))
 }

@@ -48,7 +48,7 @@ func TestHoldEnds(t *testing.T) {
 		if got := a.target(w4(2)).State; got != steering.Down {
 			t.Errorf("a peer that nothing was heard of is %s", got)
 		}
-	}, func(h *fleetHost) { h.mute.Store(true) })
+	}, mutes(w4(1), w4(2)))
 }
 
 func resuming(h *fleetHost) {
@@ -93,10 +93,8 @@ func TestSlowCheckLeavesThePeersTheirTime(t *testing.T) {
 		if !a.wished().Hold {
 			t.Error("did not wait for its peer")
 		}
-		b.on(func(time.Time) {
-			b.mute.Store(false)
-			b.exchange.tell()
-		})
+		b.reach.set(false, false)
+		b.on(func(time.Time) { b.exchange.tell() })
 		synctest.Wait()
 		if got := a.target(b.addr).State; a.wished().Hold || got == steering.Up {
 			t.Errorf("hold %t, the peer that waits for its checks is %s", a.wished().Hold, got)
@@ -105,7 +103,7 @@ func TestSlowCheckLeavesThePeersTheirTime(t *testing.T) {
 		if got := a.target(b.addr).State; got != steering.Up {
 			t.Errorf("the peer is %s", got)
 		}
-	}, resuming, func(h *fleetHost) { h.mute.Store(true) })
+	}, resuming, mutes(w4(1), w4(2)))
 }
 
 // A daemon that stood still before its checks have answered may find that somebody else

@@ -73,8 +73,8 @@ const leaseFor = 100 * time.Millisecond
 // skewOf is how long the host with that number lets better ones go first.
 func skewOf(n int) time.Duration { return time.Second * time.Duration(256-105+n) / 256 }
 
-// inFleet runs f in a bubble with a host for each configuration. prepare may change a
-// host before it runs.
+// inFleet runs f in a bubble with a host for each configuration. What a host is to start
+// with is for prepare: f begins when all have started.
 func inFleet(t *testing.T, configs []string, f func(w *fleetWorld), prepare ...func(h *fleetHost)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -86,17 +86,17 @@ func inFleet(t *testing.T, configs []string, f func(w *fleetWorld), prepare ...f
 				change(h)
 			}
 		}
-		for _, h := range w.hosts {
-			h.run()
-		}
-		f(w)
-		for _, h := range w.hosts {
-			h.stop()
-		}
-		for _, h := range w.hosts {
-			<-h.done
-		}
+		w.run(func() { f(w) })
 	})
+}
+
+// mutes prepares the hosts with these addresses to say nothing, from the start on.
+func mutes(addrs ...netip.Addr) (prepare func(h *fleetHost)) {
+	return func(h *fleetHost) {
+		if slices.Contains(addrs, h.addr) {
+			h.reach.set(false, true)
+		}
+	}
 }
 
 // join gives a host its part in the fleet. It has an IPv6 address too: fd00::n.
@@ -281,8 +281,8 @@ func (x *fakeExchange) SetPeers(list []peering.Neighbour) {
 func (x *fakeExchange) tell() {
 	for _, n := range x.neighbours {
 		for _, h := range x.w.fleet {
-			if x.self.State != 0 && slices.Contains(h.addrs, n.Addr) && !x.from.mute.Load() && !h.deaf.Load() {
-				h.events <- peerSpoke{peering.Peer{Addr: n.Source, Heard: time.Now(), Hello: x.self}}
+			if x.self.State != 0 && slices.Contains(h.addrs, n.Addr) && h.hears(x.from.testHost) {
+				h.deliver(peerSpoke{peering.Peer{Addr: n.Source, Heard: time.Now(), Hello: x.self}})
 			}
 		}
 	}

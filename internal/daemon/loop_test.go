@@ -63,10 +63,7 @@ func (w *world) expect(want ...vrrp.State) {
 }
 
 // isolate cuts the host off from the others.
-func (h *testHost) isolate(cut bool) {
-	h.deaf.Store(cut)
-	h.mute.Store(cut)
-}
+func (h *testHost) isolate(cut bool) { h.reach.set(cut, cut) }
 
 func TestHostDeath(t *testing.T) {
 	inWorld(t, []string{hostA, hostB}, func(w *world) {

@@ -39,7 +39,7 @@ type testHost struct {
 	done chan struct{}
 	log  bytes.Buffer
 
-	deaf, mute atomic.Bool // receives nothing, sends nothing
+	reach reach
 
 	// Only the loop touches these while it runs; see on.
 	owns       map[string]bool // instances whose addresses are here
@@ -50,6 +50,33 @@ type testHost struct {
 	remembered bool
 }
 
+// reach is whether a host hears the others and is heard by them. While hosts run it is
+// changed by set alone: a host that says something at the same moment would sometimes be
+// heard and sometimes not.
+type reach struct{ deaf, mute atomic.Bool }
+
+// set changes it between two moments: all that was said before has arrived.
+func (r *reach) set(deaf, mute bool) {
+	synctest.Wait()
+	r.deaf.Store(deaf)
+	r.mute.Store(mute)
+}
+
+// hears reports whether what from says now arrives at the host.
+func (h *testHost) hears(from *testHost) bool {
+	return h != from && !from.reach.mute.Load() && !h.reach.deaf.Load()
+}
+
+// deliver puts an event into the host's queue. Loops do so to each other and to
+// themselves, so that one that waited here for room might wait for itself.
+func (h *testHost) deliver(ev event) {
+	select {
+	case h.events <- ev:
+	default:
+		h.t.Errorf("the queue of %v is full", h.addr)
+	}
+}
+
 // inWorld runs f in a bubble with a host for each configuration.
 func inWorld(t *testing.T, configs []string, f func(w *world)) {
 	t.Helper()
@@ -58,17 +85,24 @@ func inWorld(t *testing.T, configs []string, f func(w *world)) {
 		for i, text := range configs {
 			w.add(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), text)
 		}
-		for _, h := range w.hosts {
-			h.run()
-		}
-		f(w)
-		for _, h := range w.hosts {
-			h.stop()
-		}
-		for _, h := range w.hosts {
-			<-h.done
-		}
+		w.run(func() { f(w) })
 	})
+}
+
+// run starts all hosts, calls f and stops them. They have started, and heard what each
+// says at its start, before f begins: it cannot change by chance what they start with.
+func (w *world) run(f func()) {
+	for _, h := range w.hosts {
+		h.run()
+	}
+	synctest.Wait()
+	f()
+	for _, h := range w.hosts {
+		h.stop()
+	}
+	for _, h := range w.hosts {
+		<-h.done
+	}
 }
 
 func parse(t *testing.T, text string) *config.Config {
@@ -182,10 +216,9 @@ func (x testWires) send(in *instance, b []byte, dst netip.Addr) error {
 		x.from.sent = append(x.from.sent, time.Now())
 	}
 	for _, h := range x.w.hosts {
-		if h == x.from || x.from.mute.Load() || h.deaf.Load() {
-			continue
+		if h.hears(x.from) {
+			h.deliver(packetArrived{"eth0", vrrp.Packet{Src: x.from.addr, Dst: dst, TTL: 255, Payload: slices.Clone(b)}})
 		}
-		h.events <- packetArrived{"eth0", vrrp.Packet{Src: x.from.addr, Dst: dst, TTL: 255, Payload: slices.Clone(b)}}
 	}
 	return nil
 }
@@ -198,7 +231,7 @@ type testOwner struct{ h *testHost }
 
 func (o testOwner) Acquire(name string, since time.Time) {
 	o.h.owns[name] = true
-	o.h.events <- vipReported{ownership.Acquired{Name: name, Phases: ownership.Phases{Total: time.Since(since)}, Addresses: 1}}
+	o.h.deliver(vipReported{ownership.Acquired{Name: name, Phases: ownership.Phases{Total: time.Since(since)}, Addresses: 1}})
 }
 func (o testOwner) Release(name string) { o.h.owns[name] = false }
 func (o testOwner) Reannounce(string)   { o.h.reannounce++ }
