@@ -116,6 +116,12 @@ func (p *Proc) Log() string {
 	return string(b)
 }
 
+// LastLines returns the last n lines of Log.
+func (p *Proc) LastLines(n int) string {
+	lines := strings.Split(strings.TrimRight(p.Log(), "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
 // SignalGroup sends a signal to the process and all it has started: a daemon of
 // several processes stands still only when all of them do.
 func (p *Proc) SignalGroup(sig unix.Signal) error { return unix.Kill(-p.PID(), sig) }

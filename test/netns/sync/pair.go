@@ -115,14 +115,25 @@ func (p *pair) start(ctx context.Context) error {
 	return lab.WaitSettled(ctx, p.sys, p.active, p.backup)
 }
 
-// changeOver waits until the one is Active and the other, if not nil, Backup.
+// changeOver waits until the one is Active and the other, if not nil, Backup. If they do
+// not get there, the error has what their daemons say of it.
 func (p *pair) changeOver(ctx context.Context, to, from *lab.Host) error {
-	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	waiting, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	return lab.Eventually(ctx, fmt.Sprintf("%s to become Active", to.Name), func() bool {
-		return p.sys.State(ctx, to) == lab.StateActive && (from == nil || p.sys.State(ctx, from) == lab.StateBackup)
+	err := lab.Eventually(waiting, fmt.Sprintf("%s to become Active", to.Name), func() bool {
+		return p.sys.State(waiting, to) == lab.StateActive && (from == nil || p.sys.State(waiting, from) == lab.StateBackup)
 	})
+	if err == nil {
+		return nil
+	}
+	for _, h := range []*lab.Host{p.active, p.backup} {
+		err = fmt.Errorf("%w\n%s is %s; its log ends:\n%s", err, h.Name, p.sys.State(ctx, h), p.sys.Proc(h).LastLines(logLines))
+	}
+	return err
 }
+
+// logLines is how much of a daemon's log an error has.
+const logLines = 30
 
 const (
 	// quickConnections send so often that the first byte after an interruption is soon.

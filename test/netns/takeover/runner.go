@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"hafast/test/netns/figures"
@@ -240,7 +239,7 @@ func (c *run) bringUp(ctx context.Context) error {
 		}
 	}
 	if err := lab.WaitSettled(ctx, c.sys, c.active, c.standby); err != nil {
-		return fmt.Errorf("%w\n%s", err, lastLines(c.sys.Proc(c.active).Log(), 10))
+		return fmt.Errorf("%w\n%s", err, c.sys.Proc(c.active).LastLines(10))
 	}
 	return nil
 }
@@ -356,10 +355,4 @@ func (c *run) view() View {
 // served reports whether the client has seen nothing but success for so long.
 func (p Progress) served(now int64, long time.Duration) bool {
 	return p.OKSince != 0 && now-p.OKSince >= int64(long)
-}
-
-// lastLines is the end of a log.
-func lastLines(log string, n int) string {
-	lines := strings.Split(strings.TrimRight(log, "\n"), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
