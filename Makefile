@@ -5,6 +5,9 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 3s
+N       ?= 5
+PKGS    ?= ./...
+STRESSFLAGS ?=
 ROUNDS  ?= 10
 BENCHFLAGS ?=
 KERNELFLAGS ?=
@@ -39,11 +42,16 @@ test: ## everything: lint, generated files, unit, race, fuzz, namespaces, other 
 
 .PHONY: test-unit
 test-unit: ## all packages but the namespace labs, with the race detector
-	HAFAST_REQUIRE_NETNS=1 CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v /test/netns)
+	HAFAST_REQUIRE_NETNS=1 CGO_ENABLED=1 $(GO) test -race -shuffle=on $$($(GO) list ./... | grep -v /test/netns)
 
 .PHONY: test-netns
 test-netns: build ## real haproxy, keepalived and FRR in network namespaces
-	HAFAST_REQUIRE_NETNS=1 CGO_ENABLED=1 $(GO) test -race -count=1 -p 1 -timeout 12m ./test/netns/...
+	HAFAST_REQUIRE_NETNS=1 CGO_ENABLED=1 $(GO) test -race -count=1 -shuffle=on -p 1 -timeout 12m ./test/netns/...
+
+.PHONY: test-stress
+test-stress: build ## each package of PKGS N times, shuffled, on a busy machine; a table of what failed
+	./test/setup.sh test
+	$(GO) run ./test/stress -n $(N) $(STRESSFLAGS) $(PKGS)
 
 .PHONY: test-kernels-smoke
 test-kernels-smoke: ## the XDP program and its loader on Linux 6.1 and 6.12, under qemu (about 3 minutes)
