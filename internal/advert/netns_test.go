@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must come.
-const patience = 5 * time.Second
+const patience = 20 * time.Second
 
 // lab is a network namespace with a veth pair. Adverts go out and come in at
 // one end; the test reads and writes bare frames at the other.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"hafast/internal/eventually"
 	"hafast/internal/link/nstest"
 )
 
@@ -159,7 +160,7 @@ func TestWatchReportsRivals(t *testing.T) {
 			if c.Addr != netip.MustParseAddr(addr) || c.Kind != kind || c.MAC.String() != mac.String() || c.Interface != "eth0" {
 				t.Errorf("claim %+v, want %s by %s over %s", c, addr, mac, kind)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(eventually.Patience):
 			t.Fatalf("no claim of %s", addr)
 		}
 	}

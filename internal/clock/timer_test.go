@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"hafast/internal/eventually"
 )
 
 func TestTimer(t *testing.T) {
@@ -21,7 +23,7 @@ func TestTimer(t *testing.T) {
 			if early := time.Until(at); early > 0 {
 				t.Errorf("%s: fired %s early", what, early)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(eventually.Patience):
 			t.Fatalf("%s: never fired", what)
 		}
 	}

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must happen; nothing waits for it
-// when all is well.
-const patience = 20 * time.Second
+// Patience is how long a test waits for what must happen; nothing waits for it
+// when all is well. It is long because the processors may be somebody else's meanwhile.
+const Patience = 20 * time.Second
 
 // True waits until ok is, and fails the test if that takes too long.
 func True(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(Patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"hafast/internal/eventually"
 	"hafast/internal/link"
 	"hafast/internal/link/nstest"
 )
@@ -34,7 +35,7 @@ func watch(t *testing.T, names ...string) (*link.Monitor, func(what string, ok f
 	})
 	return m, func(what string, ok func(link.Change) bool) link.Change {
 		t.Helper()
-		timeout := time.After(5 * time.Second)
+		timeout := time.After(eventually.Patience)
 		for {
 			select {
 			case c := <-changes:
@@ -151,7 +152,7 @@ func TestMonitorSurvivesLostMessages(t *testing.T) {
 	}()
 	wait := func(what string, ok func(link.Change) bool) {
 		t.Helper()
-		timeout := time.After(5 * time.Second)
+		timeout := time.After(eventually.Patience)
 		for {
 			select {
 			case c := <-changes:

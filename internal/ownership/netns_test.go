@@ -15,6 +15,7 @@ import (
 
 	"hafast/internal/announce"
 	"hafast/internal/config"
+	"hafast/internal/eventually"
 	"hafast/internal/link"
 	"hafast/internal/link/nstest"
 	"hafast/internal/ownership"
@@ -81,7 +82,7 @@ func newHost(t testing.TB, instances []ownership.Instance) *host {
 // wait returns the next event of a type; any Failed on the way fails the test.
 func wait[E ownership.Event](t testing.TB, h *host) E {
 	t.Helper()
-	timeout := time.After(5 * time.Second)
+	timeout := time.After(eventually.Patience)
 	for {
 		select {
 		case e := <-h.events:

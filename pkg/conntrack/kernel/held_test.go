@@ -167,7 +167,7 @@ func held(t *testing.T, liberal, loose string) {
 		if !errors.Is(err, unix.ECONNRESET) {
 			t.Errorf("the server sees %v, want a reset", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(eventually.Patience):
 		t.Error("the server hears nothing of a reset")
 	}
 
