@@ -43,13 +43,17 @@ type DataPath struct {
 // caller sets before it attaches, since maps may have been made anew; and each gate
 // before it renews the lease, since gates that were open would be in force again.
 //
-// Errors that a caller may want to tell apart: ErrLayout, ErrBusy, ErrNoBPFFS.
+// Errors that a caller may want to tell apart: ErrLayout, ErrBusy, ErrNoBPFFS, and a
+// *RefusedError, which says why the kernel takes no such program.
 func Open(opts Options) (_ *DataPath, err error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
 	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("raise the limit of locked memory (Linux before 5.11 needs that for BPF): %w", err)
+		return nil, &RefusedError{
+			Why:    fmt.Sprintf("the limit of locked memory cannot be raised, as Linux before 5.11 needs for BPF: %v", err),
+			Remedy: "set LimitMEMLOCK=infinity for the service, or give it CAP_SYS_RESOURCE", Err: err,
+		}
 	}
 	d := &DataPath{links: make(map[int]*attached), scratch: new(packer)}
 	defer func() {
@@ -70,10 +74,10 @@ func Open(opts Options) (_ *DataPath, err error) {
 		}
 	}
 	if d.ticks, err = newTicks(); err != nil {
-		return nil, err
+		return nil, refused(err)
 	}
 	if d.kernel, err = probeKernel(); err != nil {
-		return nil, err
+		return nil, refused(err)
 	}
 	spec, err := d.kernel.loadSpec()
 	if err != nil {
@@ -81,6 +85,10 @@ func Open(opts Options) (_ *DataPath, err error) {
 	}
 	for _, name := range flowTables() {
 		spec.Maps[name].MaxEntries = opts.capacity(name)
+	}
+	if opts.floor() > opts.Flows {
+		d.note("the flow tables have room for %d flows instead of %d: this machine can have %d processors, and each holds some entries back as free",
+			opts.floor(), opts.Flows, opts.cpus)
 	}
 	spec.Maps[bpfMapEvents].MaxEntries = uint32(opts.EventBytes)
 	if err := d.load(spec); err != nil {
@@ -106,7 +114,7 @@ func (d *DataPath) load(spec *ebpf.CollectionSpec) error {
 
 	objects, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: adopt})
 	if err != nil {
-		return fmt.Errorf("load the XDP program: %w", err)
+		return refused(err)
 	}
 	defer objects.Close()
 	if err := objects.Assign(&d.maps); err != nil {
