@@ -170,7 +170,7 @@ func (d *DataPath) attachFresh(at networkInterface, mode Mode) (*attached, error
 		a.Mode, a.Reason = ModeNative, "as configured"
 		a.link, err = d.linkTo(at, link.XDPDriverMode)
 		if err != nil {
-			err = fmt.Errorf("%s: %w", refusal(at, err), err)
+			err = fmt.Errorf("%s: %w", d.refusal(at, err), err)
 		}
 	case mode == ModeAuto && at.generic != "":
 		a.Mode, a.Reason = ModeGeneric, at.generic
@@ -179,7 +179,7 @@ func (d *DataPath) attachFresh(at networkInterface, mode Mode) (*attached, error
 		a.Mode, a.Reason = ModeNative, "the driver can"
 		a.link, err = d.linkTo(at, link.XDPDriverMode)
 		if err != nil && !errors.Is(err, ErrOccupied) {
-			a.Mode, a.Reason = ModeGeneric, fmt.Sprintf("%s: %v", refusal(at, err), err)
+			a.Mode, a.Reason = ModeGeneric, fmt.Sprintf("%s: %v", d.refusal(at, err), err)
 			a.link, err = d.linkTo(at, link.XDPGenericMode)
 		}
 	}
@@ -205,18 +205,6 @@ func (d *DataPath) linkTo(at networkInterface, flags link.XDPAttachFlags) (link.
 		}
 	}
 	return l, err
-}
-
-// refusal says in words why native mode is not to be had.
-func refusal(at networkInterface, err error) string {
-	switch {
-	case errors.Is(err, unix.EOPNOTSUPP):
-		return fmt.Sprintf("the driver of %s (%s) has no native XDP", at.name, Driver(at.name))
-	case errors.Is(err, unix.ENOMEM):
-		return fmt.Sprintf("the driver of %s (%s) has no queues or memory left for native XDP", at.name, Driver(at.name))
-	default:
-		return fmt.Sprintf("the driver of %s (%s) refuses native XDP, often for the MTU, LRO or the number of queues", at.name, Driver(at.name))
-	}
 }
 
 // settle finishes what Open has begun, now that the new program serves: the last

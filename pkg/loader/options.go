@@ -13,8 +13,8 @@ import (
 // memory (IPv4) or 112 (IPv6), all of which is allocated at once: 65 MB by default.
 const (
 	DefaultFlows = 1 << 18
-	MinFlows = 1 << 12
-	MaxFlows = 1 << 24
+	MinFlows     = 1 << 12
+	MaxFlows     = 1 << 24
 
 	// udpShare is what part of TCP's capacity UDP has.
 	udpShare = 4
