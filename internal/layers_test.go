@@ -15,7 +15,7 @@ import (
 // ours. Whoever adds a package adds its line.
 var mayImport = map[string][]string{
 	"pkg/vrrp":             {},
-	"pkg/loader":           {},
+	"pkg/loader":           {"internal/flock"},
 	"pkg/conntrack/record": {},
 	"pkg/conntrack/wire":   {"pkg/conntrack/record"},
 	"pkg/conntrack/stream": {"pkg/conntrack/wire"},
@@ -35,10 +35,11 @@ var mayImport = map[string][]string{
 	"internal/datapath":    {"internal/liveness", "internal/steering", "pkg/loader"},
 	"internal/config":      {"internal/steering"},
 	"internal/clock":       {},
+	"internal/flock":       {},
 	"internal/spawn":       {},
 	"internal/throttle":    {},
 	"internal/serve":       {},
-	"internal/control":     {"internal/serve"},
+	"internal/control":     {"internal/flock", "internal/serve"},
 	"internal/metrics":     {"internal/serve", "internal/steering", "pkg/vrrp"},
 	"internal/keepalived":  {"internal/config"},
 	"internal/advert":      {"pkg/vrrp"},

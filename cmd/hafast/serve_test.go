@@ -138,7 +138,7 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 		s.Status.Liveness[i].Since = ago
 	}
 	d := newScripted(s)
-	ln, err := control.Listen(ts.Getenv("SOCK"))
+	ln, err := control.Listen(ts.Getenv("SOCK"), nil)
 	ts.Check(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

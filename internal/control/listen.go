@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/flock"
 )
 
 // ErrInUse says that a living daemon owns the socket.
@@ -25,13 +27,19 @@ const (
 	// probeTimeout bounds the test whether a daemon lives behind a socket. A
 	// living one accepts in the kernel, without its own doing.
 	probeTimeout = time.Second
+	// lockPatience is how long another daemon may take to open its socket in the same
+	// directory.
+	lockPatience = 2 * time.Second
 )
 
 // Listen opens the control socket at path. It creates the directory (0755),
 // removes the socket a dead daemon left behind, and returns an error that wraps
 // ErrInUse when the daemon behind it is alive. Anything at path that is no socket
 // is left alone and reported. Closing the listener removes the socket.
-func Listen(path string) (net.Listener, error) {
+//
+// Of daemons that are started at once with sockets in one directory, the others wait for
+// the first one; waiting, if set, is called before.
+func Listen(path string, waiting func()) (net.Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("control socket %s: the path has %d bytes and may have %d; choose a shorter control.socket",
 			path, len(path), maxSocketPath)
@@ -40,11 +48,16 @@ func Listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create directory of control socket: %w", err)
 	}
-	unlock, err := lockDir(dir)
-	if err != nil {
+	// Of two daemons started at once the second must not take the first one's fresh
+	// socket for a stale one. The lock is held for these few calls.
+	lock, err := flock.Dir(dir, lockPatience, waiting)
+	switch {
+	case errors.Is(err, flock.ErrHeld):
+		return nil, fmt.Errorf("control socket %s: %w: it has been starting for %v", path, ErrInUse, lockPatience)
+	case err != nil:
 		return nil, fmt.Errorf("control socket %s: %w", path, err)
 	}
-	defer unlock()
+	defer func() { _ = lock.Close() }()
 
 	if err := removeStale(path); err != nil {
 		return nil, err
@@ -67,24 +80,6 @@ func restrictMode(_, _ string, c syscall.RawConn) error {
 	var chmodErr error
 	err := c.Control(func(fd uintptr) { chmodErr = unix.Fchmod(int(fd), socketMode) })
 	return errors.Join(err, chmodErr)
-}
-
-// lockDir takes an advisory lock on the directory itself, so that of two daemons
-// started at once the second cannot take the first one's fresh socket for a
-// stale one. It is held for the few calls of Listen and leaves no file behind.
-func lockDir(dir string) (unlock func(), err error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: it is being started at this moment", ErrInUse)
-		}
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
-	}
-	return func() { _ = f.Close() }, nil // Closing releases the lock.
 }
 
 // removeStale removes the socket at path if nobody listens behind it.

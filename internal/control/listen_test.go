@@ -12,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hafast/internal/control"
+	"hafast/internal/flock"
 )
 
 func TestListenCreatesDirectoryAndRestrictsSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run", "hafast", "hafast.sock")
-	ln, err := control.Listen(path)
+	ln, err := control.Listen(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func staleSocket(t *testing.T, path string) {
 func TestListenReplacesStaleSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	staleSocket(t, path)
-	ln, err := control.Listen(path)
+	ln, err := control.Listen(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func TestListenRefuses(t *testing.T) {
 		{
 			name: "living daemon",
 			path: func(t *testing.T, dir string) string {
-				ln, err := control.Listen(filepath.Join(dir, "s"))
+				ln, err := control.Listen(filepath.Join(dir, "s"), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -106,7 +107,7 @@ func TestListenRefuses(t *testing.T) {
 				}
 				return filepath.Join(dir, "s")
 			},
-			is: control.ErrInUse, words: "being started at this moment",
+			is: control.ErrInUse, words: "it has been starting for 2s",
 		},
 		{
 			name: "a file in its place",
@@ -139,7 +140,7 @@ func TestListenRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			path := tt.path(t, t.TempDir())
-			ln, err := control.Listen(path)
+			ln, err := control.Listen(path, nil)
 			if err == nil {
 				_ = ln.Close()
 				t.Fatal("Listen succeeded")
@@ -154,12 +155,30 @@ func TestListenRefuses(t *testing.T) {
 	}
 }
 
+// Daemons with sockets in one directory may be started at once.
+func TestListenWaitsForAnother(t *testing.T) {
+	dir := t.TempDir()
+	another, err := flock.Dir(dir, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := 0
+	ln, err := control.Listen(filepath.Join(dir, "s"), func() { waits++; _ = another.Close() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = ln.Close()
+	if waits != 1 {
+		t.Errorf("said so %d times", waits)
+	}
+}
+
 func TestListenLeavesForeignFileAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := control.Listen(path); err == nil {
+	if _, err := control.Listen(path, nil); err == nil {
 		t.Fatal("Listen succeeded")
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != "precious" {
@@ -169,12 +188,12 @@ func TestListenLeavesForeignFileAlone(t *testing.T) {
 
 func TestListenRefusedKeepsSocketOfLivingDaemon(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	ln, err := control.Listen(path)
+	ln, err := control.Listen(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	if _, err := control.Listen(path); !errors.Is(err, control.ErrInUse) {
+	if _, err := control.Listen(path, nil); !errors.Is(err, control.ErrInUse) {
 		t.Fatalf("got %v, want ErrInUse", err)
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func start(t *testing.T, backend control.Backend) (*control.Client, context.CancelFunc) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "hafast.sock")
-	ln, err := control.Listen(path)
+	ln, err := control.Listen(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestServeReportsFailedListener(t *testing.T) {
-	ln, err := control.Listen(filepath.Join(t.TempDir(), "s"))
+	ln, err := control.Listen(filepath.Join(t.TempDir(), "s"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestServeReportsFailedListener(t *testing.T) {
 
 func TestServerDropsOversizedHeader(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	ln, err := control.Listen(path)
+	ln, err := control.Listen(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func TestLongRequestsOutliveReadTimeout(t *testing.T) {
 	server := NewServer(backend, slog.New(slog.DiscardHandler))
 	server.ioTimeout = 50 * time.Millisecond
 	path := filepath.Join(t.TempDir(), "s")
-	ln, err := Listen(path)
+	ln, err := Listen(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 // while haproxy still had connections: the data path, the VIPs, the sysctls. A daemon
 // that is running is an error.
 func CleanUp(cfg *config.Config, log *slog.Logger) (err error) {
-	socket, err := control.Listen(cfg.Control.Socket)
+	socket, err := control.Listen(cfg.Control.Socket, nil)
 	if err != nil {
 		return err // also while a daemon listens there
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -103,7 +104,9 @@ type host struct {
 // before anything on the host is changed.
 func open(cfg *config.Config, keys [][]byte, opts Options, log *slog.Logger) (_ *host, err error) {
 	h := &host{cfg: cfg, keys: keys, log: log, metrics: metrics.New(opts.Version), remembers: drainMark{cfg.StateDir}}
-	if h.clients, err = control.Listen(cfg.Control.Socket); err != nil {
+	if h.clients, err = control.Listen(cfg.Control.Socket, func() {
+		log.Info("another hafast is being started: waiting for it to open its control socket", "directory", filepath.Dir(cfg.Control.Socket))
+	}); err != nil {
 		return h, err
 	}
 	h.closers = append(h.closers, closing(h.clients))

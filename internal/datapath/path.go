@@ -84,7 +84,9 @@ type reached struct {
 // Open loads the program, or takes over a predecessor's maps. Nothing runs before
 // Prepare.
 func Open(opts Options, routes Routes) (*Path, error) {
-	dp, err := loader.Open(loader.Options{PinDir: opts.PinDir, Flows: opts.Flows})
+	dp, err := loader.Open(loader.Options{PinDir: opts.PinDir, Flows: opts.Flows, Waiting: func() {
+		opts.Log.Info("waiting for another hafast to let go of its pins", "directory", opts.PinDir)
+	}})
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,7 @@ func Open(opts Options) (_ *DataPath, err error) {
 		if mounted {
 			d.note("mounted the BPF filesystem at %s", BPFFS)
 		}
-		if d.pins, err = openPins(opts.PinDir); err != nil {
+		if d.pins, err = openPins(opts.PinDir, busyPatience, opts.Waiting); err != nil {
 			return nil, err
 		}
 	}

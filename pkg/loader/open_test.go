@@ -84,8 +84,8 @@ func TestTwoProcessesDoNotShareADirectory(t *testing.T) {
 	if _, err := Open(Options{PinDir: dir, Flows: MinFlows}); !errors.Is(err, ErrBusy) {
 		t.Errorf("a second one gets %v", err)
 	}
-	closePath(t, d)
-	open(t, dir)
+	// One that ends at this moment is waited for.
+	openWith(t, Options{PinDir: dir, Flows: MinFlows, Waiting: func() { closePath(t, d) }})
 }
 
 func TestRefusedLayoutIsLeftAlone(t *testing.T) {

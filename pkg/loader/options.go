@@ -48,6 +48,10 @@ type Options struct {
 	// less than a page. An event takes 56 bytes. Zero means DefaultEventBytes.
 	EventBytes int
 
+	// Waiting, if set, is called when another process has the pin directory: Open waits
+	// for it for 2 seconds, and then fails with ErrBusy.
+	Waiting func()
+
 	// cpus is how many processors there can be.
 	cpus int
 }

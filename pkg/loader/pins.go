@@ -7,9 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"hafast/internal/flock"
 )
 
 // Names in the pin directory, beside those of the maps.
@@ -20,6 +23,10 @@ const (
 	dirNext    = "next"  // pins that are not in force yet
 )
 
+// busyPatience is how long another process may take to let go of the pin directory: one
+// that ends at this moment, or that was started a moment too early.
+const busyPatience = 2 * time.Second
+
 // pins is the pin directory, held open and locked by this process.
 type pins struct {
 	dir  string
@@ -28,21 +35,18 @@ type pins struct {
 }
 
 // openPins makes the directory, if need be, and locks it: two daemons on one data
-// path would undo each other's work. The lock ends with the process.
-func openPins(dir string) (*pins, error) {
+// path would undo each other's work. The lock ends with the process, and one that is
+// about to end is waited for as long as patience lasts.
+func openPins(dir string, patience time.Duration, waiting func()) (*pins, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the pin directory: %w", err)
 	}
-	f, err := os.Open(dir)
-	if err != nil {
+	f, err := flock.Dir(dir, patience, waiting)
+	switch {
+	case errors.Is(err, flock.ErrHeld):
+		return nil, fmt.Errorf("%s: %w: is another hafast running?", dir, ErrBusy)
+	case err != nil:
 		return nil, fmt.Errorf("open the pin directory: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s: %w: is another hafast running?", dir, ErrBusy)
-		}
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
 	p := &pins{dir: dir, lock: f}
 	if err := p.discard(); err != nil {
@@ -116,7 +120,7 @@ func RemovePinned(dir string) error {
 	if ok, err := OnBPFFS(dir); err != nil || !ok {
 		return err
 	}
-	p, err := openPins(dir)
+	p, err := openPins(dir, 0, nil)
 	if err != nil {
 		return err
 	}
