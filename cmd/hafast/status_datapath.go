@@ -103,7 +103,16 @@ func xdpLines(x control.XDP) []string {
 		}
 		line += " on " + strings.Join(names, ", ")
 	}
+	if x.Fallback {
+		line += ", and should not be: this host is a plain VRRP daemon"
+	}
 	lines := []string{line + inBrackets(x.Reason)}
+	if x.Remedy != "" {
+		lines = append(lines, "  remedy: "+x.Remedy)
+	}
+	for _, lack := range x.Lacks {
+		lines = append(lines, "  "+lack)
+	}
 	for _, link := range x.Interfaces {
 		if x.Mode == control.ModeMixed || (link.Reason != "" && link.Reason != x.Reason) {
 			lines = append(lines, "  "+link.Name+": "+link.Mode+inBrackets(link.Reason))

@@ -203,6 +203,36 @@ flows: 0, room for 10
 `,
 		},
 		{
+			name: "a data path that did not come about",
+			status: control.Status{
+				Node: "haa", Version: "1.0", Uptime: 90,
+				XDP: control.XDP{
+					Mode: "off", Fallback: true, Reason: "the kernel refuses the XDP program: the verifier says: R0 invalid",
+					Remedy: "use another kernel",
+				},
+			},
+			want: `haa: hafast 1.0, up 1m30s
+
+xdp: off, and should not be: this host is a plain VRRP daemon (the kernel refuses the XDP program: the verifier says: R0 invalid)
+  remedy: use another kernel
+`,
+		},
+		{
+			name: "a data path on an old kernel",
+			status: control.Status{
+				Node: "haa", Version: "1.0", Uptime: 90,
+				XDP: control.XDP{
+					Mode: "native", Interfaces: []control.XDPInterface{{Name: "eth0", Mode: "native"}},
+					Lacks: []string{"this kernel has no loops: one at a time"},
+				},
+			},
+			want: `haa: hafast 1.0, up 1m30s
+
+xdp: native on eth0
+  this kernel has no loops: one at a time
+`,
+		},
+		{
 			name: "generic for one reason, and an interface that is missing for another",
 			status: control.Status{
 				Node: "haa", Version: "1.0", Uptime: 90,

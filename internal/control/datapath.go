@@ -83,7 +83,13 @@ type XDP struct {
 	// Mode is ModeNative, ModeGeneric, ModeMixed or ModeOff.
 	Mode string `json:"mode"`
 	// Reason says why it is not native.
-	Reason     string         `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// Fallback says that there should be a data path and is none: this is a plain VRRP
+	// daemon. Remedy is what to do about it.
+	Fallback bool   `json:"fallback"`
+	Remedy   string `json:"remedy,omitempty"`
+	// Lacks are what this kernel has not and the data path does without.
+	Lacks      []string       `json:"lacks"`
 	Interfaces []XDPInterface `json:"interfaces"`
 	// Lease is nil while the data path is off.
 	Lease    *Lease       `json:"lease,omitempty"`
@@ -129,6 +135,7 @@ type XDPService struct {
 
 // withoutNulls makes the empty lists of x empty instead of null.
 func (x XDP) withoutNulls() XDP {
+	x.Lacks = orEmpty(x.Lacks)
 	x.Interfaces = orEmpty(x.Interfaces)
 	services := make([]XDPService, len(x.Services))
 	for i, service := range x.Services {

@@ -78,7 +78,7 @@ func TestStatusRoundTrip(t *testing.T) {
 			Rejected: map[string]uint64{"magic": 1},
 		},
 		XDP: control.XDP{
-			Mode: "native", Interfaces: []control.XDPInterface{{Name: "eth0", Mode: "native", Adopted: true}},
+			Mode: "native", Lacks: []string{"this kernel has no X"}, Interfaces: []control.XDPInterface{{Name: "eth0", Mode: "native", Adopted: true}},
 			Lease:    &control.Lease{Fresh: true, RemainingMS: 81.5, Lapses: 1},
 			Services: []control.XDPService{{VIP: "10.224.147.208", Port: 443, Proto: "tcp", Targets: []string{"haa", "hab"}}},
 			Flows:    512, FlowCapacity: 1 << 18, Counters: map[string]uint64{"tx_flow": 7},

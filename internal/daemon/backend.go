@@ -21,7 +21,7 @@ type backend struct {
 	loop *loop
 	// fleet is nil without a data path, and noFleet says why there is none.
 	fleet   *fleetAdapters
-	noFleet string
+	noFleet control.XDP
 	sync    *replica
 	// done ends when the loop does.
 	done context.Context
@@ -71,7 +71,7 @@ func (b backend) outline(ctx context.Context) (control.Status, error) {
 	case b.fleet != nil:
 		b.fleet.fill(&st)
 	default:
-		st.XDP = control.XDP{Mode: control.ModeOff, Reason: b.noFleet}
+		st.XDP = b.noFleet
 	}
 	st.Sync = b.sync.status(namesOf(st.Targets))
 	return st, err

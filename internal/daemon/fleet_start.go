@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"hafast/internal/control"
 	"hafast/internal/ownership"
 	"hafast/pkg/loader"
 )
@@ -13,7 +14,7 @@ import (
 // says why: that is better than no daemon. The error is what keeps it from being even that.
 func (h *host) startFleet(ctx context.Context, l *loop) error {
 	if h.cfg.XDP == "off" {
-		h.noFleet = "xdp: off in the configuration"
+		h.noFleet = control.XDP{Mode: control.ModeOff, Reason: "xdp: off in the configuration"}
 		return h.dropPredecessor()
 	}
 	err := h.joinFleet(ctx, l)
@@ -27,9 +28,28 @@ func (h *host) startFleet(ctx context.Context, l *loop) error {
 	if err == nil {
 		return nil
 	}
-	h.noFleet = err.Error()
-	h.log.Error("no data path: this is a plain VRRP daemon, and connections do not outlive a move of their VIP", "error", err)
+	h.fallBack(err)
 	return h.dropPredecessor()
+}
+
+// fallBack says everywhere that this is a plain VRRP daemon, which it was not meant to be.
+func (h *host) fallBack(err error) {
+	h.noFleet = control.XDP{Mode: control.ModeOff, Reason: err.Error(), Fallback: true, Remedy: loader.Remedy(err)}
+	h.metrics.XDPFallback(true)
+	h.log.Warn("no data path: this is a plain VRRP daemon, and connections do not outlive a move of their VIP",
+		"reason", h.noFleet.Reason, "remedy", h.noFleet.Remedy)
+}
+
+// warnOfHost says what the data path has to do without on this host.
+func (h *host) warnOfHost(lacks []loader.Lack) {
+	for _, lack := range lacks {
+		h.log.Warn(lack.String(), "remedy", lack.Remedy)
+	}
+	if private, err := loader.PrivateBPFFS(h.cfg.BPFDir); err == nil && private {
+		h.log.Warn("bpf_dir is in this daemon's mount namespace alone: a successor in another one finds nothing to take over, "+
+			"and the data path ends with the container or service", "bpf_dir", h.cfg.BPFDir,
+			"remedy", "mount the host's "+loader.BPFFS+" into the container, or take PrivateMounts= and the like out of the service")
+	}
 }
 
 // joinFleet opens the data path and has it take over from a predecessor. If it fails,
@@ -54,6 +74,7 @@ func (h *host) joinFleet(ctx context.Context, l *loop) error {
 	}
 	h.fleet, h.channel, l.fleet, l.resume = a, a.channel, f, resume
 	l.lookAround()
+	h.warnOfHost(a.path.Lacks())
 	return nil
 }
 

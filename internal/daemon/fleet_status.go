@@ -111,6 +111,9 @@ func (a *fleetAdapters) fillLiveness(list []control.Liveness) {
 
 func (a *fleetAdapters) fillXDP(x *control.XDP, names map[string]string) {
 	x.Mode, x.Reason = "", ""
+	for _, lack := range a.path.Lacks() {
+		x.Lacks = append(x.Lacks, lack.String())
+	}
 	failures := a.path.Failures()
 	for _, at := range a.path.Attachments() {
 		x.Interfaces = append(x.Interfaces, control.XDPInterface{

@@ -157,7 +157,7 @@ func TestRefusedLayoutIsReplaced(t *testing.T) {
 	must(t, abi.Close())
 	h := k.start()
 	if h.fleet == nil {
-		t.Fatalf("no data path: %s", h.noFleet)
+		t.Fatalf("no data path: %s", h.noFleet.Reason)
 	}
 	if !k.gated() || k.answers() {
 		t.Errorf("program on eth0: %t, want true; VIP there: %t, want false", k.gated(), k.answers())

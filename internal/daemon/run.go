@@ -16,6 +16,7 @@ import (
 	"hafast/internal/clock"
 	"hafast/internal/config"
 	"hafast/internal/control"
+	"hafast/internal/health"
 	"hafast/internal/link"
 	"hafast/internal/metrics"
 	"hafast/internal/notify"
@@ -92,7 +93,7 @@ type host struct {
 	deps      ownership.Deps // but for the gate, which is the data path's
 	owner     *ownership.Owner
 	fleet     *fleetAdapters   // nil without a data path
-	noFleet   string           // why there is none
+	noFleet   control.XDP      // why there is none
 	channel   *syncing.Channel // nil without a data path and state sync
 	timer     *clock.Timer
 	remembers drainMark
@@ -119,6 +120,9 @@ func open(cfg *config.Config, keys [][]byte, opts Options, log *slog.Logger) (_ 
 	h.spawner = spawn.New()
 	h.closers = append(h.closers, func() error { h.spawner.Close(); return nil })
 	h.notifier = notify.New(h.spawner, log)
+	if err := health.ThreadsError(); err != nil && cfg.HAProxy.Mode != config.HAProxyOff {
+		log.Info("this kernel reports haproxy's death only once its last connection is closed, some milliseconds later", "error", err)
+	}
 	if h.conn, err = link.Open(); err != nil {
 		return h, err
 	}

@@ -59,6 +59,16 @@ func threadPidfd(tid int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), fmt.Sprintf("pidfd of thread %d", tid)), nil
 }
 
+// ThreadsError says why the ends of processes are noticed later than they could be; nil
+// where they are not.
+func ThreadsError() error {
+	f, err := threadPidfd(os.Getpid()) // the main thread has the process's number
+	if err != nil {
+		return fmt.Errorf("pidfd of a thread (Linux 6.9): %w", err)
+	}
+	return f.Close()
+}
+
 // waitReadable returns false when the descriptor was closed.
 func waitReadable(f *os.File) bool {
 	conn, err := f.SyscallConn()

@@ -98,6 +98,9 @@ func (m *Metrics) WatchDataPath(read func(context.Context) (DataPath, error)) {
 	m.dataPath.from.watch(read)
 }
 
+// XDPFallback records whether this host is a plain VRRP daemon and should not be.
+func (m *Metrics) XDPFallback(on bool) { m.xdpFallback.Set(truth(on)) }
+
 // LeaseRenewed records how much later than planned the lease was renewed.
 func (m *Metrics) LeaseRenewed(late time.Duration) { m.leaseLate.Observe(late.Seconds()) }
 

@@ -63,11 +63,13 @@ func TestDataPath(t *testing.T) {
 	watching(m)
 	m.LeaseRenewed(300 * time.Microsecond)
 	m.LeaseLapsed()
+	m.XDPFallback(true)
 	body := scrape(t, m)
 	if n := len(series(body, "hafast_service_flows{")); n != 1 {
 		t.Errorf("%d services have a number of flows, of one nobody has counted them", n)
 	}
 	for _, line := range []string{
+		`hafast_xdp_fallback 1`,
 		`hafast_xdp_mode{interface="eth0",mode="native"} 1`,
 		`hafast_xdp_mode{interface="eth0",mode="generic"} 0`,
 		`hafast_xdp_mode{interface="eth0",mode="off"} 0`,
@@ -133,9 +135,14 @@ func TestDataPathFollows(t *testing.T) {
 	}
 
 	m.WatchDataPath(nil)
-	if left := series(scrape(t, m), "hafast_xdp_"); left != nil {
+	if left := programSeries(scrape(t, m)); left != nil {
 		t.Errorf("without a data path there is %v", left)
 	}
+}
+
+// programSeries are those of an XDP program that runs.
+func programSeries(body string) []string {
+	return append(series(body, "hafast_xdp_mode"), series(body, "hafast_xdp_packets_total")...)
 }
 
 // A data path that cannot be read costs its own series, not the scrape.
@@ -149,7 +156,7 @@ func TestDataPathUnreadable(t *testing.T) {
 		return dataPath(), errors.New("the loop is stuck")
 	})
 	body := scrape(t, m)
-	if left := series(body, "hafast_xdp_"); left != nil {
+	if left := programSeries(body); left != nil {
 		t.Errorf("an unreadable data path shows %v", left)
 	}
 	wantLine(t, body, `hafast_check_up{check="chk_haproxy"} 1`)

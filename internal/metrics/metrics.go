@@ -49,6 +49,7 @@ type Metrics struct {
 	loopLateness  prometheus.Histogram
 
 	dataPath    *dataPathCollector
+	xdpFallback prometheus.Gauge
 	leaseLapses prometheus.Counter
 	leaseLate   prometheus.Histogram
 
@@ -160,6 +161,11 @@ func (m *Metrics) defineHost() {
 // defineDataPath makes the collectors of the data path and of state sync.
 func (m *Metrics) defineDataPath() {
 	m.dataPath = newDataPathCollector()
+	m.xdpFallback = prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace,
+		Name:      "xdp_fallback",
+		Help:      "1 while the XDP program should run and does not: this host is a plain VRRP daemon.",
+	})
 	m.leaseLapses = prometheus.NewCounter(prometheus.CounterOpts{
 		Namespace: namespace,
 		Name:      "lease_lapses_total",
@@ -172,7 +178,7 @@ func (m *Metrics) defineDataPath() {
 		Buckets:   latenessBuckets(),
 	})
 	m.sync = newSyncCollector()
-	m.registry.MustRegister(m.dataPath, m.leaseLapses, m.leaseLate, m.sync)
+	m.registry.MustRegister(m.dataPath, m.xdpFallback, m.leaseLapses, m.leaseLate, m.sync)
 }
 
 func (m *Metrics) gauge(name, help string, labels ...string) *prometheus.GaugeVec {

@@ -167,6 +167,7 @@ func TestEveryMetricIsThere(t *testing.T) {
 		`hafast_config_reloads_total{result="ok"} 1`,
 		`hafast_config_reloads_total{result="refused"} 0`,
 		`hafast_loop_lateness_seconds_count 1`,
+		`hafast_xdp_fallback 0`,
 	} {
 		wantLine(t, body, line)
 	}
