@@ -19,6 +19,8 @@ type Problem struct {
 	Mend string
 	// Warning marks what hafast can live with.
 	Warning bool
+	// Detail is what the kernel said in full, of many lines; empty if there is no more.
+	Detail string
 }
 
 // String returns "file:line: text; mend".
@@ -52,14 +54,16 @@ type checker struct {
 	found   []Problem
 }
 
-func (c *checker) problem(path, text, mend string) { c.add(path, text, mend, false) }
+func (c *checker) problem(path, text, mend string) { c.add(path, Problem{Text: text, Mend: mend}) }
 
-func (c *checker) warning(path, text, mend string) { c.add(path, text, mend, true) }
+func (c *checker) warning(path, text, mend string) {
+	c.add(path, Problem{Text: text, Mend: mend, Warning: true})
+}
 
 // add places a finding at the key of the configuration that it is about.
-func (c *checker) add(path, text, mend string, warning bool) {
+func (c *checker) add(path string, p Problem) {
 	at := c.cfg.Places.Of(path)
-	p := Problem{File: at.File, Line: max(1, at.Line), Text: text, Mend: mend, Warning: warning}
+	p.File, p.Line = at.File, max(1, at.Line)
 	// Instances share interfaces: what holds for both is said once.
 	if !slices.Contains(c.found, p) {
 		c.found = append(c.found, p)

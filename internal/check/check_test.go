@@ -396,6 +396,8 @@ type runTest struct {
 	text string // pair unless given
 	host func(h *fakeHost)
 	want []string
+	// detail is what the findings say in full.
+	detail string
 }
 
 func (test runTest) run(t *testing.T) {
@@ -413,8 +415,10 @@ func (test runTest) run(t *testing.T) {
 		test.host(host)
 	}
 	var got []string
+	detail := ""
 	for _, p := range Run(cfg, host) {
 		line := p.String()
+		detail += p.Detail
 		if p.Warning {
 			line = "warning " + line
 		}
@@ -422,5 +426,8 @@ func (test runTest) run(t *testing.T) {
 	}
 	if diff := cmp.Diff(test.want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if detail != test.detail {
+		t.Errorf("in full: %q, want %q", detail, test.detail)
 	}
 }

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -26,23 +27,26 @@ func (c *checker) dataPath() {
 	c.witness()
 }
 
+// xdpKernel has the kernel take the program, as a start of the daemon would.
 func (c *checker) xdpKernel() {
-	if v, ok := c.sysctl("net/core/bpf_jit_enable"); ok && v == 0 {
-		c.warning("xdp", "net.core.bpf_jit_enable is 0: the XDP program is interpreted, which is several times slower",
-			"sysctl -w net.core.bpf_jit_enable=1")
-	}
 	if !c.capable(unix.CAP_BPF) && !c.capable(unix.CAP_SYS_ADMIN) {
 		return // privileges has said so; the kernel would not answer
 	}
-	missing, err := c.env.XDPMissing()
-	if err != nil {
-		c.warning("xdp", fmt.Sprintf("whether the kernel can run the XDP program is not known: %v", err), "run hafast check as root on the host itself")
+	lacks, err := c.env.TryXDP()
+	for _, lack := range lacks {
+		c.warning("xdp", lack.String(), lack.Remedy)
+	}
+	if err == nil {
 		return
 	}
-	for _, f := range missing {
-		c.problem("xdp", fmt.Sprintf("the kernel has no %s, which the XDP program needs", f.Name),
-			fmt.Sprintf("use Linux %s or later with it built in, or set xdp: off", f.Since))
+	p := Problem{
+		Text: fmt.Sprintf("%v; without it this is a plain VRRP daemon, and connections do not outlive a move of their VIP", err),
+		Mend: "report it, with the kernel's release, or set xdp: off",
 	}
+	if refused := (*loader.RefusedError)(nil); errors.As(err, &refused) {
+		p.Mend, p.Detail = refused.Remedy, refused.Log
+	}
+	c.add("xdp", p)
 }
 
 // bpfDir checks where programs and maps outlive the daemon.
@@ -52,12 +56,23 @@ func (c *checker) bpfDir() {
 	case err != nil:
 		c.problem("bpf_dir", fmt.Sprintf("bpf_dir %s cannot be used: %v", dir, cause(err)), "write another, below "+loader.BPFFS)
 	case on:
+		c.privateBPFFS(dir)
 	case !strings.HasPrefix(dir, loader.BPFFS+"/"):
 		c.problem("bpf_dir", fmt.Sprintf("bpf_dir %s is not on a BPF file system", dir),
 			fmt.Sprintf("write a directory below %s, or mount one there: mount -t bpf bpf DIRECTORY", loader.BPFFS))
 	case !c.capable(unix.CAP_SYS_ADMIN):
 		c.problem("bpf_dir", fmt.Sprintf("no BPF file system is mounted at %s, and without CAP_SYS_ADMIN hafast cannot mount it", loader.BPFFS),
 			fmt.Sprintf("mount -t bpf bpf %s, at each boot", loader.BPFFS))
+	default:
+		c.privateBPFFS(dir)
+	}
+}
+
+// privateBPFFS finds pins that the next daemon would not see.
+func (c *checker) privateBPFFS(dir string) {
+	if private, err := c.env.PrivateBPFFS(dir); err == nil && private {
+		c.warning("bpf_dir", fmt.Sprintf("bpf_dir %s is in this mount namespace alone: the data path ends with it, and an upgrade takes nothing over", dir),
+			fmt.Sprintf("mount the host's %s into the container, or take PrivateMounts= and the like out of the service", loader.BPFFS))
 	}
 }
 
@@ -87,24 +102,32 @@ func (c *checker) xdpDevice(device, path string) {
 		return
 	}
 	if p := x.Program; p != nil && !p.Own {
-		which := "several XDP programs of somebody else"
+		which, owned := "several XDP programs of somebody else", ""
 		if p.ID != 0 {
 			which = fmt.Sprintf("somebody else's XDP program, id %d", p.ID)
 			if p.Name != "" {
 				which += ", " + p.Name
 			}
+			if owner, remedy := loader.Owner(device, p.Name); owner != "" {
+				which += " of " + owner
+				owned = remedy + "; or "
+			}
 		}
 		c.problem(path, fmt.Sprintf("interface %s runs %s, which hafast does not displace", device, which),
-			fmt.Sprintf("stop what has put it there, or take it off: ip link set dev %s xdp off; or set xdp: off", device))
+			owned+fmt.Sprintf("stop what has put it there, or take it off: ip link set dev %s xdp off; or set xdp: off", device))
+	}
+	likely := ""
+	if len(x.Obstacles) > 0 {
+		likely = ", likely since " + strings.Join(x.Obstacles, ", and since ")
 	}
 	switch {
 	case x.Native == NativeNo && c.cfg.XDP == "native":
-		c.problem(path, fmt.Sprintf("the driver of %s, %s, has no native XDP", device, x.Driver), "set xdp: auto, or use an interface whose driver has it")
+		c.problem(path, fmt.Sprintf("the driver of %s, %s, has no native XDP%s", device, x.Driver, likely), "set xdp: auto, or use an interface whose driver has it")
 	case x.Native == NativeNo && c.cfg.XDP == "auto":
-		c.warning(path, fmt.Sprintf("the driver of %s, %s, has no native XDP: packets go through the generic mode, which is slower", device, x.Driver),
+		c.warning(path, fmt.Sprintf("the driver of %s, %s, has no native XDP: packets go through the generic mode, which is slower%s", device, x.Driver, likely),
 			"use an interface whose driver has it, or set xdp: generic")
 	case x.Native == NativeUnknown && c.cfg.XDP == "native":
-		c.warning(path, fmt.Sprintf("this kernel does not tell whether the driver of %s, %s, has native XDP (Linux 6.3 does)", device, x.Driver),
+		c.warning(path, fmt.Sprintf("this kernel does not tell whether the driver of %s, %s, has native XDP (Linux 6.3 does)%s", device, x.Driver, likely),
 			"set xdp: auto, which takes the generic mode if it has not")
 	}
 }

@@ -8,23 +8,28 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"hafast/pkg/loader"
 )
 
 // fakeDataPath is a DataPath of literals. Its directories are on a BPF file system
 // and its peers on the wire unless it says otherwise.
 type fakeDataPath struct {
-	lacks    []Feature
-	lacksErr error
+	lacks    []loader.Lack
+	tryErr   error
 	noBPFFS  bool
+	private  bool // what is mounted there
 	bpffsErr error
 	xdp      map[string]XDP
 	routed   []string // addresses behind a gateway
 	routeErr error
 }
 
-func (d *fakeDataPath) XDPMissing() ([]Feature, error) { return d.lacks, d.lacksErr }
+func (d *fakeDataPath) TryXDP() ([]loader.Lack, error) { return d.lacks, d.tryErr }
 
 func (d *fakeDataPath) OnBPFFS(string) (bool, error) { return !d.noBPFFS, d.bpffsErr }
+
+func (d *fakeDataPath) PrivateBPFFS(string) (bool, error) { return d.private, nil }
 
 func (d *fakeDataPath) XDP(device, _ string) (XDP, error) {
 	x, ok := d.xdp[device]
@@ -51,6 +56,8 @@ func TestDataPath(t *testing.T) {
 		return func(h *fakeHost) { h.xdp["eth0"] = x }
 	}
 	const (
+		plain    = "; without it this is a plain VRRP daemon, and connections do not outlive a move of their VIP; "
+		ofHost   = "mount the host's /sys/fs/bpf into the container, or take PrivateMounts= and the like out of the service"
 		rootMend = "run hafast check as root on the host itself"
 		grant    = "run as root, or give the service that capability (AmbientCapabilities= of systemd)"
 		adopting = "warning f:1: CAP_SYS_ADMIN is missing: the data path of a former daemon cannot be taken over, as at an upgrade; " + grant
@@ -63,33 +70,50 @@ func TestDataPath(t *testing.T) {
 			name: "off", text: pair + "xdp: off\nliveness: {witness: 10.0.0.2}\n",
 			host: func(h *fakeHost) {
 				lacking(unix.CAP_BPF, unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE)(h)
-				h.fakeDataPath = fakeDataPath{lacks: []Feature{{"X", "9.9"}}, noBPFFS: true, routed: []string{"10.0.0.2"}}
-				h.sysctls = map[string]string{"net/core/bpf_jit_enable": "0"}
+				h.fakeDataPath = fakeDataPath{lacks: []loader.Lack{{What: "X"}}, tryErr: unix.ENOSYS, noBPFFS: true, private: true, routed: []string{"10.0.0.2"}}
 			},
 		},
 		{
-			name: "features missing", text: pair + "xdp: auto\n",
-			host: func(h *fakeHost) { h.lacks = []Feature{{"LRU hash maps", "4.10"}, {"BPF links for XDP", "5.9"}} },
+			name: "an old kernel", text: pair + "xdp: auto\n",
+			host: func(h *fakeHost) {
+				h.lacks = []loader.Lack{
+					{What: "frames", Since: "5.18", Without: "no jumbo frames", Remedy: "use Linux 5.18"},
+					{What: "compiler", Without: "slow", Remedy: "sysctl -w net.core.bpf_jit_enable=1"},
+				}
+			},
 			want: []string{
-				"f:7: the kernel has no LRU hash maps, which the XDP program needs; use Linux 4.10 or later with it built in, or set xdp: off",
-				"f:7: the kernel has no BPF links for XDP, which the XDP program needs; use Linux 5.9 or later with it built in, or set xdp: off",
+				"warning f:7: this kernel has no frames (Linux 5.18 has): no jumbo frames; use Linux 5.18",
+				"warning f:7: this kernel has no compiler: slow; sysctl -w net.core.bpf_jit_enable=1",
 			},
 		},
 		{
-			name: "features unknown",
-			host: func(h *fakeHost) { h.lacksErr = errors.New("XDP programs: operation not permitted") },
-			want: []string{"warning f:1: whether the kernel can run the XDP program is not known: XDP programs: operation not permitted; " + rootMend},
+			name: "the kernel refuses the program",
+			host: func(h *fakeHost) {
+				h.tryErr = &loader.RefusedError{Why: "the verifier says: R0 invalid", Remedy: "use another kernel", Log: "all of it"}
+			},
+			want:   []string{"f:1: the kernel refuses the XDP program: the verifier says: R0 invalid" + plain + "use another kernel"},
+			detail: "all of it",
 		},
 		{
-			name: "no JIT",
-			host: func(h *fakeHost) { h.sysctls = map[string]string{"net/core/bpf_jit_enable": "0"} },
-			want: []string{"warning f:1: net.core.bpf_jit_enable is 0: the XDP program is interpreted, which is several times slower; sysctl -w net.core.bpf_jit_enable=1"},
+			name: "the program passes not what it should",
+			host: func(h *fakeHost) { h.tryErr = errors.New("self-check: the program changes an ARP request") },
+			want: []string{"f:1: self-check: the program changes an ARP request" + plain + "report it, with the kernel's release, or set xdp: off"},
+		},
+		{
+			name: "a BPF file system of its own", text: pair + "bpf_dir: /sys/fs/bpf/x\n",
+			host: func(h *fakeHost) { h.private = true },
+			want: []string{"warning f:7: bpf_dir /sys/fs/bpf/x is in this mount namespace alone: the data path ends with it, and an upgrade takes nothing over; " + ofHost},
+		},
+		{
+			name: "a BPF file system of its own, to be mounted",
+			host: func(h *fakeHost) { h.private, h.noBPFFS = true, true },
+			want: []string{"warning f:1: bpf_dir /sys/fs/bpf/hafast is in this mount namespace alone: the data path ends with it, and an upgrade takes nothing over; " + ofHost},
 		},
 		{
 			name: "neither CAP_BPF nor CAP_SYS_ADMIN",
 			host: func(h *fakeHost) {
 				lacking(unix.CAP_BPF, unix.CAP_SYS_ADMIN)(h)
-				h.lacksErr = unix.EPERM
+				h.tryErr = unix.EPERM
 			},
 			want: []string{"f:1: CAP_BPF is missing: the XDP program cannot be loaded; " + grant + ", or set xdp: off"},
 		},
@@ -131,6 +155,12 @@ func TestDataPath(t *testing.T) {
 			want: []string{"f:1: interface eth0 runs somebody else's XDP program, id 17, xdp_lb, which hafast does not displace; " + takeOff},
 		},
 		{
+			name: "the dispatcher of xdp-tools",
+			host: eth0(XDP{Driver: "veth", Native: NativeYes, Program: &Program{ID: 17, Name: "xdp_dispatcher"}}),
+			want: []string{"f:1: interface eth0 runs somebody else's XDP program, id 17, xdp_dispatcher of libxdp (xdp-tools), which hafast does not displace; " +
+				"xdp-loader unload eth0 --all; or " + takeOff},
+		},
+		{
 			name: "somebody else's program without a name",
 			host: eth0(XDP{Driver: "veth", Native: NativeYes, Program: &Program{ID: 17}}),
 			want: []string{"f:1: interface eth0 runs somebody else's XDP program, id 17, which hafast does not displace; " + takeOff},
@@ -148,6 +178,10 @@ func TestDataPath(t *testing.T) {
 		{
 			name: "no native XDP, and nothing else wanted", text: pair + "xdp: native\n", host: eth0(XDP{Driver: "bridge", Native: NativeNo}),
 			want: []string{"f:1: the driver of eth0, bridge, has no native XDP; set xdp: auto, or use an interface whose driver has it"},
+		},
+		{
+			name: "no native XDP for a reason", host: eth0(XDP{Driver: "virtio_net", Native: NativeNo, Obstacles: []string{"A (do a)", "B (do b)"}}),
+			want: []string{"warning f:1: the driver of eth0, virtio_net, has no native XDP: packets go through the generic mode, which is slower, likely since A (do a), and since B (do b); use an interface whose driver has it, or set xdp: generic"},
 		},
 		{name: "native XDP unknown", host: eth0(XDP{Driver: "e1000"})},
 		{

@@ -1,6 +1,10 @@
 package check
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"hafast/pkg/loader"
+)
 
 // Env is the host as the rules see it.
 type Env interface {
@@ -66,24 +70,21 @@ type Files interface {
 
 // DataPath is what the XDP program needs.
 type DataPath interface {
-	// XDPMissing names what the XDP program needs and the kernel has not. An
-	// error means that the kernel could not be asked.
-	XDPMissing() ([]Feature, error)
+	// TryXDP loads the XDP program, runs and attaches it where it meets nobody's
+	// packets, and leaves nothing behind. It returns what the kernel lacks and the
+	// program does without, and what keeps the program from being used at all.
+	TryXDP() ([]loader.Lack, error)
 	// OnBPFFS tells whether a directory, or the nearest above it that exists, is
 	// on a BPF file system.
 	OnBPFFS(dir string) (bool, error)
+	// PrivateBPFFS reports whether pins in a directory end with this process's
+	// mount namespace.
+	PrivateBPFFS(dir string) (bool, error)
 	// XDP tells how an interface stands to XDP. What is pinned below bpfDir is
 	// hafast's own.
 	XDP(device, bpfDir string) (XDP, error)
 	// OnLink tells whether an address is reached without a gateway.
 	OnLink(addr netip.Addr) (bool, error)
-}
-
-// Feature is something that not every kernel has.
-type Feature struct {
-	Name string
-	// Since is the first release with it, such as 5.9. It may be left out of later ones.
-	Since string
 }
 
 // XDP is how an interface stands to XDP.
@@ -92,6 +93,9 @@ type XDP struct {
 	Driver string
 	// Native tells whether the driver runs XDP itself.
 	Native Native
+	// Obstacles are what drivers commonly refuse native XDP for and this interface
+	// has, each with its remedy.
+	Obstacles []string
 	// Program is what runs there now; nil if nothing does.
 	Program *Program
 }

@@ -9,10 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hafast/internal/config"
+	"hafast/pkg/loader"
 )
-
-// oldestKernel is the first long-term kernel that hafast is used with.
-const oldestMajor, oldestMinor = 5, 10
 
 func (c *checker) kernel() {
 	release, err := c.env.Release()
@@ -21,8 +19,8 @@ func (c *checker) kernel() {
 		return
 	}
 	major, minor, ok := parseRelease(release)
-	if ok && (major < oldestMajor || (major == oldestMajor && minor < oldestMinor)) {
-		c.warning("", fmt.Sprintf("kernel %s is older than %d.%d", release, oldestMajor, oldestMinor), "upgrade: hafast is not tested with it")
+	if ok && (major < loader.FloorMajor || (major == loader.FloorMajor && minor < loader.FloorMinor)) {
+		c.warning("", fmt.Sprintf("kernel %s is older than %d.%d", release, loader.FloorMajor, loader.FloorMinor), "upgrade: hafast is not tested with it")
 	}
 	if err := c.env.PIDFD(); err != nil && c.cfg.HAProxy.Mode != config.HAProxyOff {
 		c.problem("haproxy", fmt.Sprintf("pidfd_open does not work: %v", err), "use Linux 5.3 or later without a filter on it, or watch haproxy by a script and set haproxy: off")
@@ -86,7 +84,7 @@ func (c *checker) privileges() {
 			return
 		}
 		if !has && !need.unneeded {
-			c.add("", fmt.Sprintf("%s is missing: %s", need.name, need.what), need.mend, need.warning)
+			c.add("", Problem{Text: fmt.Sprintf("%s is missing: %s", need.name, need.what), Mend: need.mend, Warning: need.warning})
 		}
 	}
 }

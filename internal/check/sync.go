@@ -145,8 +145,11 @@ func (c *checker) conntrackSysctls() {
 	} {
 		v, ok := c.sysctl("net/netfilter/" + rule.name)
 		if ok && rule.bad(v) {
-			c.add("sync.conntrack", fmt.Sprintf("net.netfilter.%s is %d: %s", rule.name, v, rule.text),
-				fmt.Sprintf("sysctl -w net.netfilter.%s=%d%s", rule.name, rule.value, rule.also), !rule.problem)
+			c.add("sync.conntrack", Problem{
+				Text:    fmt.Sprintf("net.netfilter.%s is %d: %s", rule.name, v, rule.text),
+				Mend:    fmt.Sprintf("sysctl -w net.netfilter.%s=%d%s", rule.name, rule.value, rule.also),
+				Warning: !rule.problem,
+			})
 		}
 	}
 }

@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"runtime"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/features"
 	xdplink "github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/pin"
 	"github.com/vishvananda/netlink"
@@ -21,87 +18,14 @@ import (
 	"hafast/pkg/loader"
 )
 
-// XDPMissing implements [DataPath] by trying: distributions backport features, and
-// leave others out.
-func (system) XDPMissing() ([]Feature, error) {
-	var missing []Feature
-	for _, need := range []struct {
-		Feature
-		probe func() error
-	}{
-		{Feature{"XDP programs", "4.8"}, func() error { return features.HaveProgramType(ebpf.XDP) }},
-		{Feature{"LRU hash maps", "4.10"}, func() error { return features.HaveMapType(ebpf.LRUHash) }},
-		{Feature{"maps in a process's memory", "5.5"}, func() error { return features.HaveMapFlag(features.BPF_F_MMAPABLE) }},
-		{Feature{"bpf_skc_lookup_tcp for XDP", "5.2"}, func() error { return features.HaveProgramHelper(ebpf.XDP, asm.FnSkcLookupTcp) }},
-		{Feature{"ring buffers", "5.8"}, func() error { return features.HaveMapType(ebpf.RingBuf) }},
-		{Feature{"BPF links for XDP", "5.9"}, haveXDPLink},
-		{Feature{"XDP programs for jumbo frames", "5.18"}, haveXDPFrags},
-	} {
-		err := need.probe()
-		switch {
-		case errors.Is(err, ebpf.ErrNotSupported):
-			missing = append(missing, need.Feature)
-		case err != nil:
-			return missing, fmt.Errorf("%s: %w", need.Name, err)
-		}
-	}
-	return missing, nil
-}
-
-// haveXDPFrags loads a program that takes frames of several fragments.
-func haveXDPFrags() error {
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.XDP, Flags: unix.BPF_F_XDP_HAS_FRAGS, License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
-	})
-	if errors.Is(err, unix.EINVAL) {
-		return ebpf.ErrNotSupported
-	}
-	if err != nil {
-		return err
-	}
-	return program.Close()
-}
-
-// haveXDPLink attaches a program that does nothing to the loopback interface of a
-// network namespace that ends with it, so that nothing of the host's is touched.
-func haveXDPLink() error {
-	result := make(chan error)
-	go func() {
-		// Never unlocked: the thread ends with the goroutine, and its
-		// namespace with the thread.
-		runtime.LockOSThread()
-		result <- tryXDPLink()
-	}()
-	return <-result
-}
-
-func tryXDPLink() error {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("make a network namespace: %w", err)
-	}
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.XDP, License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2 /* XDP_PASS */), asm.Return()},
-	})
-	if err != nil {
-		return err
-	}
-	defer program.Close()
-	const loopback = 1 // its number in every namespace
-	l, err := xdplink.AttachXDP(xdplink.XDPOptions{Program: program, Interface: loopback, Flags: xdplink.XDPGenericMode})
-	if errors.Is(err, unix.EINVAL) {
-		// What a kernel answers that has links, but none of this kind.
-		return fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
-	}
-	if err != nil {
-		return err
-	}
-	return l.Close()
-}
+// TryXDP implements [DataPath].
+func (system) TryXDP() ([]loader.Lack, error) { return loader.Try() }
 
 // OnBPFFS implements [DataPath].
 func (system) OnBPFFS(dir string) (bool, error) { return loader.OnBPFFS(dir) }
+
+// PrivateBPFFS implements [DataPath].
+func (system) PrivateBPFFS(dir string) (bool, error) { return loader.PrivateBPFFS(dir) }
 
 // XDP implements [DataPath].
 func (system) XDP(device, bpfDir string) (XDP, error) {
@@ -109,7 +33,7 @@ func (system) XDP(device, bpfDir string) (XDP, error) {
 	if err != nil {
 		return XDP{}, fmt.Errorf("read interface: %w", err)
 	}
-	x := XDP{Driver: loader.Driver(device)}
+	x := XDP{Driver: loader.Driver(device), Obstacles: loader.Obstacles(device)}
 	if x.Native, err = native(l.Attrs().Index); err != nil {
 		return XDP{}, err
 	}

@@ -3,6 +3,7 @@ package loader
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Sentinels for callers that branch.
@@ -52,9 +53,27 @@ func (e *OccupiedError) Error() string {
 	if e.Mode == ModeGeneric {
 		off = "xdpgeneric"
 	}
-	return fmt.Sprintf("%s already runs XDP program %d (%q, %s): stop what has put it there, "+
+	whose, remedy := "", "stop what has put it there"
+	if owner, how := Owner(e.Interface, e.Program); owner != "" {
+		whose, remedy = " of "+owner, how
+	}
+	return fmt.Sprintf("%s already runs XDP program %d (%q, %s)%s: %s, "+
 		"or remove it with 'ip link set dev %s %s off', or run hafast with 'xdp: off'",
-		e.Interface, e.ProgramID, e.Program, e.Mode, e.Interface, off)
+		e.Interface, e.ProgramID, e.Program, e.Mode, whose, remedy, e.Interface, off)
+}
+
+// Owner recognizes the programs of others by their names, and says how each is taken off
+// an interface; both are empty for one that is not known.
+func Owner(device, program string) (who, remedy string) {
+	switch {
+	case program == "xdp_dispatcher":
+		return "libxdp (xdp-tools)", "xdp-loader unload " + device + " --all"
+	case strings.HasPrefix(program, "cil_xdp"), strings.HasPrefix(program, "bpf_xdp_entry"):
+		return "Cilium", "take " + device + " out of its devices, or set loadBalancer.acceleration to disabled"
+	case strings.HasPrefix(program, "balancer_ingres"):
+		return "katran", "stop it"
+	}
+	return "", ""
 }
 
 // Is makes errors.Is(err, ErrOccupied) true.

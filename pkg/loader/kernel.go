@@ -3,9 +3,6 @@ package loader
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -41,7 +38,7 @@ func (l Lack) String() string {
 type kernel struct {
 	frames bool // XDP programs see frames in several buffers
 	loop   bool // programs without a packet, with loops of hundreds of turns
-	jit    bool // programs are compiled; an interpreter takes no such loops
+	jit    bool // programs are compiled; the interpreter takes no such loops
 }
 
 var (
@@ -62,12 +59,9 @@ var (
 	}
 )
 
-// jitSwitch is 0 while programs are interpreted, and absent from kernels without a compiler.
-const jitSwitch = "/proc/sys/net/core/bpf_jit_enable"
-
 // probeKernel tries, since distributions backport features.
 func probeKernel() (kernel, error) {
-	k := kernel{jit: compiles()}
+	var k kernel
 	for _, p := range []struct {
 		has     *bool
 		program ebpf.ProgramType
@@ -83,19 +77,21 @@ func probeKernel() (kernel, error) {
 			return k, fmt.Errorf("ask the kernel for %v in %v programs: %w", p.helper, p.program, err)
 		}
 	}
-	k.loop = k.loop && k.jit
 	return k, nil
 }
 
-// compiles reports whether the kernel has a compiler for programs and uses it. One that
-// hides the switch, as in a container without /proc/sys, is taken to.
-func compiles() bool {
-	b, err := os.ReadFile(jitSwitch)
-	if errors.Is(err, fs.ErrNotExist) {
-		_, err := os.Stat(filepath.Dir(jitSwitch))
-		return err != nil
+// compiled reports whether the kernel has compiled a program. There is no setting to be
+// read: kernels without a compiler have none, nor have network namespaces.
+func compiled(program *ebpf.Program) (bool, error) {
+	info, err := program.Info()
+	if err != nil {
+		return false, fmt.Errorf("read a program: %w", err)
 	}
-	return err != nil || strings.TrimSpace(string(b)) != "0"
+	size, err := info.JitedSize()
+	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, ebpf.ErrRestrictedKernel) {
+		return false, nil
+	}
+	return size > 0, err
 }
 
 func (k kernel) lacks() (lacks []Lack) {
@@ -117,7 +113,7 @@ func (k kernel) loadSpec() (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !k.loop {
+	if !k.loop || !k.jit {
 		delete(spec.Programs, bpfProgReplicate)
 	}
 	if !k.frames {

@@ -50,10 +50,7 @@ func Open(opts Options) (_ *DataPath, err error) {
 		return nil, err
 	}
 	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, &RefusedError{
-			Why:    fmt.Sprintf("the limit of locked memory cannot be raised, as Linux before 5.11 needs for BPF: %v", err),
-			Remedy: "set LimitMEMLOCK=infinity for the service, or give it CAP_SYS_RESOURCE", Err: err,
-		}
+		return nil, explainMemlock(err, readConfinement())
 	}
 	d := &DataPath{links: make(map[int]*attached), scratch: new(packer)}
 	defer func() {
@@ -78,6 +75,9 @@ func Open(opts Options) (_ *DataPath, err error) {
 	}
 	if d.kernel, err = probeKernel(); err != nil {
 		return nil, refused(err)
+	}
+	if d.kernel.jit, err = compiled(d.ticks.program); err != nil {
+		return nil, err
 	}
 	spec, err := d.kernel.loadSpec()
 	if err != nil {

@@ -119,6 +119,20 @@ func explain(err error, c confinement) *RefusedError {
 	return e
 }
 
+// explainMemlock is for a limit of locked memory that cannot be raised. Whether the kernel
+// needs that (before Linux 5.11) is found out by bpf(2), so that one who may not call it
+// meets this first.
+func explainMemlock(err error, c confinement) *RefusedError {
+	e := &RefusedError{
+		Why:    fmt.Sprintf("the limit of locked memory cannot be raised, as Linux before 5.11 needs for BPF: %v", err),
+		Remedy: "set LimitMEMLOCK=infinity for the service, or give it CAP_SYS_RESOURCE" + orOff, Err: err,
+	}
+	if !c.capable || c.userns || c.seccomp {
+		e.Why, e.Remedy = c.forbids()
+	}
+	return e
+}
+
 // forbids says what the most likely reason for EPERM is, the most certain one first.
 func (c confinement) forbids() (why, remedy string) {
 	switch {

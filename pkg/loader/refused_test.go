@@ -51,6 +51,20 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// Those whose programs are often met are named, with what takes them off.
+func TestOccupiedNamesOwner(t *testing.T) {
+	for program, want := range map[string]string{
+		"xdp_dispatcher": `eth0 already runs XDP program 7 ("xdp_dispatcher", native) of libxdp (xdp-tools): xdp-loader unload eth0 --all, or remove it`,
+		"cil_xdp_entry":  `of Cilium: take eth0 out of its devices`,
+		"":               `eth0 already runs XDP program 7 ("", native): stop what has put it there, or remove it with 'ip link set dev eth0 xdp off'`,
+	} {
+		err := &OccupiedError{Interface: "eth0", ProgramID: 7, Program: program, Mode: ModeNative}
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", program, err, want)
+		}
+	}
+}
+
 func TestLockdownMode(t *testing.T) {
 	for modes, want := range map[string]string{
 		"none [integrity] confidentiality\n": "integrity", "[none] integrity confidentiality\n": "none", "": "",
@@ -73,6 +87,39 @@ func TestCapacity(t *testing.T) {
 		o := Options{Flows: test.flows, cpus: test.cpus}
 		if tcp, udp := o.capacity(bpfMapTcp4), o.capacity(bpfMapUdp6); int(tcp) != test.tcp || int(udp) != test.udp {
 			t.Errorf("%d flows, %d processors: %d and %d, want %d and %d", test.flows, test.cpus, tcp, udp, test.tcp, test.udp)
+		}
+	}
+}
+
+func TestExplainMemlock(t *testing.T) {
+	for why, at := range map[string]confinement{
+		"the limit of locked memory cannot be raised": {capable: true},
+		"CAP_BPF and CAP_SYS_ADMIN are missing":       {},
+		"root of a user namespace":                    {capable: true, userns: true},
+		"a seccomp filter":                            {capable: true, seccomp: true},
+	} {
+		if e := explainMemlock(unix.EPERM, at); !strings.Contains(e.Why, why) || e.Remedy == "" || !errors.Is(e, unix.EPERM) {
+			t.Errorf("%+v: %q; %q, want %q", at, e.Why, e.Remedy, why)
+		}
+	}
+}
+
+// What the kernel would refuse is not loaded.
+func TestLoadSpecLeavesOut(t *testing.T) {
+	for _, test := range []struct {
+		kernel    kernel
+		replicate bool
+	}{
+		{kernel{frames: true, loop: true, jit: true}, true},
+		{kernel{frames: true, loop: true}, false},
+		{kernel{frames: true, jit: true}, false},
+	} {
+		spec, err := test.kernel.loadSpec()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := spec.Programs[bpfProgReplicate] != nil; got != test.replicate {
+			t.Errorf("%+v: the program that replicates is there: %t", test.kernel, got)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package loader
 
 import (
 	"errors"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -13,12 +15,17 @@ import (
 
 // TestTry: every kernel from the floor on takes the program, and the trial was elsewhere.
 func TestTry(t *testing.T) {
+	// Network namespaces do not have it.
+	setting, _ := os.ReadFile("/proc/sys/net/core/bpf_jit_enable")
 	nstest.Enter(t)
 	lacks, err := Try()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("this kernel lacks %v", lacks)
+	if slices.Contains(lacks, lackJIT) && strings.HasPrefix(string(setting), "1") {
+		t.Error("the compiler is at work and was not seen")
+	}
 	if id := programOn(t, "lo"); id != 0 {
 		t.Errorf("lo runs XDP program %d", id)
 	}
