@@ -30,6 +30,7 @@ func (h *host) serve(ctx context.Context, opts Options) error {
 	if err := h.prepare(running, l); err != nil {
 		return err
 	}
+	h.awaitLinks(ctx, l)
 	h.wire(running, g, l, opts.ConfigPath)
 	g.Go(func() error {
 		defer stop()
