@@ -87,7 +87,7 @@ func configFields() []field[Config] {
 		none("liveness", section(livenessFields()), "The pace of S-BFD between the hosts.", func(c *Config) *Liveness { return &c.Liveness }),
 		derived("sync", section(syncFields()), "off", "Replication of flow state between the hosts.", func(c *Config) *Sync { return &c.Sync }),
 		optional("xdp", oneOf("auto", "native", "generic", "off"), "auto", "How the data path attaches to the interfaces: in the driver, in the kernel's generic way, or as the interface allows; `off` leaves a plain VRRP daemon.", func(c *Config) *string { return &c.XDP }),
-		optional("flows", integer[int](4096, 1<<24).in("flows"), "262144", "How many TCP connections per address family the flow table holds before it forgets the least recently used; UDP has a quarter of it. 262144 take about 70 MB.", func(c *Config) *int { return &c.Flows }),
+		optional("flows", integer[int](4096, 1<<24).in("flows"), "262144", "How many TCP connections per address family the flow table holds before it forgets the least recently used; UDP has a quarter of it, and no table fewer than 512 for each possible processor. 262144 take about 70 MB.", func(c *Config) *int { return &c.Flows }),
 		optional("bpf_dir", path(), "/sys/fs/bpf/hafast", "Where programs and maps are pinned.", func(c *Config) *string { return &c.BPFDir }),
 	}
 }

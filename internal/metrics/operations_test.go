@@ -72,15 +72,17 @@ func TestPromtoolCheckRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := regexp.MustCompile("(?s)```yaml\n(groups:.*?)```").FindSubmatch(doc)
-	if rules == nil {
+	blocks := regexp.MustCompile("(?s)```yaml\n(groups:.*?)```").FindAllSubmatch(doc, -1)
+	if len(blocks) == 0 {
 		t.Fatalf("no rules in %s", operations)
 	}
-	path := filepath.Join(t.TempDir(), "rules.yaml")
-	if err := os.WriteFile(path, rules[1], 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", path).CombinedOutput(); err != nil {
-		t.Errorf("promtool: %v\n%s", err, out)
+	for _, rules := range blocks {
+		path := filepath.Join(t.TempDir(), "rules.yaml")
+		if err := os.WriteFile(path, rules[1], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", path).CombinedOutput(); err != nil {
+			t.Errorf("promtool: %v\n%s\n%s", err, out, rules[1])
+		}
 	}
 }

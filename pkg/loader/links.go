@@ -157,7 +157,7 @@ func mapID(m *ebpf.Map) (ebpf.MapID, error) {
 	}
 	id, ok := info.ID()
 	if !ok {
-		return 0, errors.New("this kernel does not number maps: hafast needs Linux 5.18")
+		return 0, fmt.Errorf("this kernel does not number maps: hafast needs Linux %d.%d", FloorMajor, FloorMinor)
 	}
 	return id, nil
 }
