@@ -116,9 +116,10 @@ func (c *checker) xdpDevice(device, path string) {
 		c.problem(path, fmt.Sprintf("interface %s runs %s, which hafast does not displace", device, which),
 			owned+fmt.Sprintf("stop what has put it there, or take it off: ip link set dev %s xdp off; or set xdp: off", device))
 	}
-	likely := ""
+	likely, doubt := "", ""
 	if len(x.Obstacles) > 0 {
-		likely = ", likely since " + strings.Join(x.Obstacles, ", and since ")
+		list := strings.Join(x.Obstacles, ", and since ")
+		likely, doubt = ", likely since "+list, ", and it may refuse since "+list
 	}
 	switch {
 	case x.Native == NativeNo && c.cfg.XDP == "native":
@@ -127,8 +128,11 @@ func (c *checker) xdpDevice(device, path string) {
 		c.warning(path, fmt.Sprintf("the driver of %s, %s, has no native XDP: packets go through the generic mode, which is slower%s", device, x.Driver, likely),
 			"use an interface whose driver has it, or set xdp: generic")
 	case x.Native == NativeUnknown && c.cfg.XDP == "native":
-		c.warning(path, fmt.Sprintf("this kernel does not tell whether the driver of %s, %s, has native XDP (Linux 6.3 does)%s", device, x.Driver, likely),
+		c.warning(path, fmt.Sprintf("this kernel does not tell whether the driver of %s, %s, has native XDP (Linux 6.3 does)%s", device, x.Driver, doubt),
 			"set xdp: auto, which takes the generic mode if it has not")
+	case x.Native == NativeUnknown && c.cfg.XDP == "auto" && doubt != "":
+		c.warning(path, fmt.Sprintf("whether the driver of %s, %s, has native XDP is not known%s: packets may go through the generic mode, which is slower", device, x.Driver, doubt),
+			"change that, or set xdp: generic")
 	}
 }
 

@@ -183,6 +183,14 @@ func TestDataPath(t *testing.T) {
 			name: "no native XDP for a reason", host: eth0(XDP{Driver: "virtio_net", Native: NativeNo, Obstacles: []string{"A (do a)", "B (do b)"}}),
 			want: []string{"warning f:1: the driver of eth0, virtio_net, has no native XDP: packets go through the generic mode, which is slower, likely since A (do a), and since B (do b); use an interface whose driver has it, or set xdp: generic"},
 		},
+		{
+			name: "native XDP unknown, and in doubt", host: eth0(XDP{Driver: "virtio_net", Obstacles: []string{"A (do a)"}}),
+			want: []string{"warning f:1: whether the driver of eth0, virtio_net, has native XDP is not known, and it may refuse since A (do a): packets may go through the generic mode, which is slower; change that, or set xdp: generic"},
+		},
+		{
+			name: "native XDP in doubt, and nothing else wanted", text: pair + "xdp: native\n", host: eth0(XDP{Driver: "e1000", Obstacles: []string{"A (do a)"}}),
+			want: []string{"warning f:1: this kernel does not tell whether the driver of eth0, e1000, has native XDP (Linux 6.3 does), and it may refuse since A (do a); set xdp: auto, which takes the generic mode if it has not"},
+		},
 		{name: "native XDP unknown", host: eth0(XDP{Driver: "e1000"})},
 		{
 			name: "native XDP unknown, and nothing else wanted", text: pair + "xdp: native\n", host: eth0(XDP{Driver: "e1000"}),

@@ -38,6 +38,7 @@ func TestObstacles(t *testing.T) {
 		{"too few queues", func(n *nic) { n.queues, n.maxQueues = 1, 1 }, []string{
 			"1 of 1 queues are in use, and the program wants one more for each of 4 processors (give the machine more queues, or fewer processors)",
 		}},
+		{"too few queues of virtio", func(n *nic) { n.queues, n.maxQueues, n.driver = 1, 1, "virtio_net" }, nil},
 		{"all but unknown", func(n *nic) { *n = nic{name: "eth0", page: 4096, lro: true} }, []string{"LRO is on (ethtool -K eth0 lro off)"}},
 	} {
 		n := well

@@ -52,7 +52,8 @@ func (n nic) obstacles() (found []string) {
 	} else if n.mtu > most {
 		say("MTU %d is more than fits a page, which not every driver takes (ip link set dev %s mtu %d)", n.mtu, n.name, most)
 	}
-	if n.maxQueues > 0 && n.queues+n.cpus > n.maxQueues {
+	// A virtio card shares a queue among processors instead.
+	if n.maxQueues > 0 && n.queues+n.cpus > n.maxQueues && n.driver != "virtio_net" {
 		text := fmt.Sprintf("%d of %d queues are in use, and the program wants one more for each of %d processors", n.queues, n.maxQueues, n.cpus)
 		if spare := n.maxQueues - n.cpus; spare > 0 {
 			text += fmt.Sprintf(" (ethtool -L %s combined %d)", n.name, spare)
