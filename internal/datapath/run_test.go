@@ -7,6 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+
 	"hafast/internal/link/nstest"
 	"hafast/pkg/loader"
 )
@@ -88,6 +92,36 @@ func TestReattach(t *testing.T) {
 	}
 	if !strings.Contains(l.log.String(), "no data path") {
 		t.Errorf("the log says nothing of it:\n%s", l.log.String())
+	}
+}
+
+// An interface that comes back with somebody else's program keeps that one, and the data
+// path says that it is not there.
+func TestReattachToAnOccupiedInterface(t *testing.T) {
+	l := newLab(t)
+	w := wishOf(self())
+	p := l.begin(w)
+	nstest.Delete(t, "eth0")
+	nstest.Veth(t, "eth0", "far0")
+	stranger, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "cil_xdp_entry", Type: ebpf.XDP, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2 /* XDP_PASS */), asm.Return()},
+	})
+	must(t, err)
+	defer stranger.Close()
+	on, err := link.AttachXDP(link.XDPOptions{Program: stranger, Interface: nstest.Link(t, "eth0").Attrs().Index})
+	must(t, err)
+	defer on.Close()
+	p.Wish(w)
+	p.Reattach()
+	l.run(p, "the failure is noted", func() bool { return strings.Contains(p.Failures()["eth0"], "Cilium") })
+	if got := interfaces(p); len(got) > 0 {
+		t.Errorf("the program is on %v", got)
+	}
+	info, err := on.Info()
+	must(t, err)
+	if uint32(info.Program) != nstest.Link(t, "eth0").Attrs().Xdp.ProgId {
+		t.Error("the other program is gone")
 	}
 }
 
