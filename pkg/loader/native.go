@@ -18,19 +18,19 @@ func (d *DataPath) refusal(at networkInterface, err error) string {
 
 func (n nic) refusal(said string, err error) string {
 	text := fmt.Sprintf("the driver of %s (%s)", n.name, n.driver)
-	likely := n.obstacles()
 	switch {
-	case errors.Is(err, unix.EOPNOTSUPP) && len(likely) == 0 && said == "":
-		return text + " has no native XDP"
-	case errors.Is(err, unix.ENOMEM) && said == "":
+	case errors.Is(err, unix.EOPNOTSUPP):
+		text += " has no native XDP"
+	case errors.Is(err, unix.ENOMEM):
 		text += " has no queues or memory left for native XDP"
 	default:
 		text += " refuses native XDP"
 	}
 	if said != "" {
 		text += `: it says "` + said + `"`
+		n.mtu = 0 // would have been mentioned; drivers differ in what they take
 	}
-	if len(likely) > 0 {
+	if likely := n.obstacles(); len(likely) > 0 {
 		text += "; likely since " + strings.Join(likely, ", and since ")
 	}
 	return text

@@ -51,8 +51,8 @@ func TestObstacles(t *testing.T) {
 
 func TestRefusalInWords(t *testing.T) {
 	plain := nic{name: "eth0", driver: "d", page: 4096}
-	lro := plain
-	lro.lro = true
+	lro, jumbo := plain, plain
+	lro.lro, jumbo.mtu = true, 9000
 	for _, test := range []struct {
 		nic  nic
 		said string
@@ -62,8 +62,10 @@ func TestRefusalInWords(t *testing.T) {
 		{plain, "", unix.EOPNOTSUPP, "the driver of eth0 (d) has no native XDP"},
 		{plain, "", unix.ENOMEM, "the driver of eth0 (d) has no queues or memory left for native XDP"},
 		{plain, "", unix.EINVAL, "the driver of eth0 (d) refuses native XDP"},
-		{plain, "no", unix.EOPNOTSUPP, `the driver of eth0 (d) refuses native XDP: it says "no"`},
-		{lro, "", unix.EOPNOTSUPP, "the driver of eth0 (d) refuses native XDP; likely since LRO is on (ethtool -K eth0 lro off)"},
+		{plain, "no", unix.EOPNOTSUPP, `the driver of eth0 (d) has no native XDP: it says "no"`},
+		{jumbo, "", unix.EINVAL, "the driver of eth0 (d) refuses native XDP; likely since MTU 9000 is more than fits a page (ip link set dev eth0 mtu 3498, or Linux 5.18 or later)"},
+		{jumbo, "no", unix.EINVAL, `the driver of eth0 (d) refuses native XDP: it says "no"`},
+		{lro, "", unix.EOPNOTSUPP, "the driver of eth0 (d) has no native XDP; likely since LRO is on (ethtool -K eth0 lro off)"},
 		{lro, "no", unix.EINVAL, `the driver of eth0 (d) refuses native XDP: it says "no"; likely since LRO is on (ethtool -K eth0 lro off)`},
 	} {
 		if got := test.nic.refusal(test.said, test.err); got != test.want {
