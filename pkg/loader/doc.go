@@ -38,6 +38,13 @@
 // finds its way: next/ is thrown away, and the flow tables that are really in use
 // are found through the program of the pinned link.
 //
+// # Refusals
+//
+// A kernel that takes no such program, a process that may not call bpf(2), a driver
+// without native mode: each is told apart and named with what can be done about it
+// (RefusedError, OccupiedError, Remedy, Obstacles). Try finds out beforehand, without a
+// trace. What an older kernel lacks and the program can do without is in Lacks.
+//
 // # Replication
 //
 // Peers are to know each other's flows. The program tells what becomes of them
