@@ -174,6 +174,7 @@ func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
 	}
 	session := l.fleet.session(p)
 	if said.Hello.Boot != before.said.Hello.Boot {
+		p.legFrom = liveness.LegEvent{Peer: session} // probes to its predecessor say nothing of it
 		l.fleet.legs.Restart(session)
 	}
 	switch {

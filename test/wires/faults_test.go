@@ -1,6 +1,7 @@
 package wires_test
 
 import (
+	"slices"
 	"testing"
 
 	"hafast/test/netns/lab"
@@ -34,9 +35,7 @@ func TestFarEndLosesItsProgram(t *testing.T) {
 	p.shared(p.a, lab.HostA, lab.HostB)
 	check(t, p.a.StripPort())
 	p.decided(p.a, "lost")
-	p.eventually("one host alone to be Active", func() bool {
-		return p.sys.State(t.Context(), p.a) == lab.StateActive && p.sys.State(t.Context(), p.b) == lab.StateBackup
-	})
+	p.settled(p.a, p.b)
 	p.kept("without a program at the far end")
 	if leg := p.peer(p.b).Leg; leg != "proved" {
 		t.Errorf("the other way is %s", leg)
@@ -68,8 +67,9 @@ func TestOneWayLink(t *testing.T) {
 	check(t, p.a.CutTowards(p.b))
 	p.decided(p.a, "lost")
 	p.eventually("one host alone to be Active", func() bool {
-		a, b := p.sys.State(t.Context(), p.a), p.sys.State(t.Context(), p.b)
-		return a == lab.StateActive && b == lab.StateBackup || a == lab.StateBackup && b == lab.StateActive
+		states := []string{p.state(p.a), p.state(p.b)}
+		slices.Sort(states)
+		return slices.Equal(states, []string{string(lab.StateActive), string(lab.StateBackup)})
 	})
 	if got := p.fresh(newConnections); len(got.failed) > 0 {
 		t.Errorf("over a one-way link: %v", got)

@@ -33,7 +33,7 @@ func (p *pair) proves() {
 
 	held := p.hold(heldConnections)
 	check(t, p.sys.Proc(p.a).Stop(t.Context()))
-	p.eventually("hab to be Active", func() bool { return p.sys.State(t.Context(), p.b) == lab.StateActive })
+	p.eventually("hab to be Active", func() bool { return p.state(p.b) == string(lab.StateActive) })
 	if alive, lost := asked(held); len(lost) > 0 && !p.wire.alone {
 		t.Errorf("a planned move loses %v of the held ones, and %v live", lost, alive)
 	}
@@ -46,7 +46,7 @@ func (p *pair) proves() {
 	p.explained()
 	held = p.hold(heldConnections)
 	check(t, p.a.SilentDeath())
-	p.eventually("hab to be Active", func() bool { return p.sys.State(t.Context(), p.b) == lab.StateActive })
+	p.eventually("hab to be Active", func() bool { return p.state(p.b) == string(lab.StateActive) })
 	if got := p.fresh(newConnections); len(got.failed) > 0 || got.nodes[lab.HostB] != newConnections {
 		t.Errorf("new connections after the Active's death: %v", got)
 	}
