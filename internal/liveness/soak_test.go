@@ -23,7 +23,7 @@ func TestSoak(t *testing.T) {
 	if err := p.Set(peers); err != nil {
 		t.Fatal(err)
 	}
-	become(t, events, Unknown, Up, peers...)
+	rise(t, events, peers...)
 	select {
 	case e := <-events:
 		t.Errorf("after %d misses: %s -> %s", e.Run, e.From, e.To)
