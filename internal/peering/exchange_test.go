@@ -107,6 +107,21 @@ func start(t *testing.T, carrier Carrier) *host {
 	return h
 }
 
+// knows sets the peers, and waits until they are: what one says before that is rejected.
+func (h *host) knows(t *testing.T, peers ...netip.Addr) {
+	t.Helper()
+	var list []Neighbour
+	for _, a := range peers {
+		list = append(list, Neighbour{Addr: a})
+	}
+	h.SetPeers(list)
+	eventually.True(t, "the peers are known", func() bool {
+		h.work.Lock()
+		defer h.work.Unlock()
+		return len(h.table.Peers()) == len(peers)
+	})
+}
+
 // last is what was last reported of the only peer.
 func (h *host) last() Peer {
 	h.mu.Lock()
@@ -132,11 +147,11 @@ func TestTwoHosts(t *testing.T) {
 	var net cables
 	atA, atB := addr("10.9.0.1"), addr("10.9.0.2")
 	a := start(t, net.end("10.9.0.1"))
-	a.SetPeers([]Neighbour{{Addr: atB}})
+	a.knows(t, atB)
 	a.say(t, "haa", nil)
 	startB := func() *host {
 		b := start(t, net.end("10.9.0.2"))
-		b.SetPeers([]Neighbour{{Addr: atA}})
+		b.knows(t, atA)
 		b.say(t, "hab", nil)
 		return b
 	}
@@ -228,7 +243,7 @@ func TestSetSelfWithoutStateIsRefused(t *testing.T) {
 func TestBlockedReport(t *testing.T) {
 	var net cables
 	b := start(t, net.end("10.9.0.2"))
-	b.SetPeers([]Neighbour{{Addr: addr("10.9.0.1")}})
+	b.knows(t, addr("10.9.0.1"))
 	b.say(t, "hab", nil)
 
 	boots++
