@@ -8,7 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // stopPatience is how long a test has to end when this command is interrupted.
@@ -42,12 +45,16 @@ func testOnce(ctx context.Context, pkg, tests string, timeout time.Duration) (ou
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "HAFAST_REQUIRE_NETNS=1")
-	// The tests are to take their labs down.
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	// The test is a child of go's, which would end without it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGINT) }
 	cmd.WaitDelay = stopPatience
 	var events, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &events, &complaints
 	failed := cmd.Run()
+	if ctx.Err() != nil && cmd.Process != nil {
+		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // nobody is left, usually
+	}
 	o, err := readOutcome(&events)
 	if err != nil {
 		return o, fmt.Errorf("test %s: %w", pkg, err)
