@@ -42,11 +42,11 @@ test: ## everything: lint, generated files, unit, race, fuzz, namespaces, other 
 
 .PHONY: test-unit
 test-unit: ## all packages but the namespace labs, with the race detector
-	HAFAST_REQUIRE_NETNS=1 CGO_ENABLED=1 $(GO) test -race -shuffle=on $$($(GO) list ./... | grep -v /test/netns)
+	HAFAST_REQUIRE_NETNS=1 CGO_ENABLED=1 $(GO) test -race -shuffle=on $$($(GO) list ./... | grep -v -e /test/netns -e /test/wires)
 
 .PHONY: test-netns
-test-netns: build ## real haproxy, keepalived and FRR in network namespaces
-	HAFAST_REQUIRE_NETNS=1 CGO_ENABLED=1 $(GO) test -race -count=1 -shuffle=on -p 1 -timeout 12m ./test/netns/...
+test-netns: build ## real haproxy, keepalived and FRR in network namespaces, and the wires between them
+	HAFAST_REQUIRE_NETNS=1 CGO_ENABLED=1 $(GO) test -race -count=1 -shuffle=on -p 1 -timeout 12m ./test/netns/... ./test/wires
 
 .PHONY: test-stress
 test-stress: build ## each package of PKGS N times, shuffled, on a busy machine; a table of what failed

@@ -9,6 +9,9 @@ import (
 // packageTimeout is for one test binary in a guest that is emulated.
 const packageTimeout = 10 * time.Minute
 
+// wiresTimeout is for the wires, each of which takes a pair through its life.
+const wiresTimeout = 40 * time.Minute
+
 // smokeTests need nothing but the kernel. Left to full runs is what takes
 // long in a guest, as every load of the program takes a second there: floods, rows that
 // TestProgram has just run, and tests of the loader that ask little of the kernel.
@@ -23,8 +26,9 @@ func smokeTests() []kernels.Tests {
 func fullTests() []kernels.Tests {
 	list := tests("test/kernels/attach", "test/program", "pkg/loader", "internal/link", "internal/ownership", "internal/announce",
 		"internal/advert", "internal/sockets", "internal/liveness", "internal/health", "internal/datapath",
-		"pkg/conntrack/kernel", "test/netns")
-	list[len(list)-1].Run = "^TestPairOnAnyKernel$"
+		"pkg/conntrack/kernel", "test/netns", "test/wires")
+	list[len(list)-2].Run = "^TestPairOnAnyKernel$"
+	list[len(list)-1].Timeout = wiresTimeout
 	return list
 }
 
