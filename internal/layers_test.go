@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 	"internal/health":      {"internal/config", "internal/spawn"},
 	"internal/notify":      {"internal/spawn"},
 	"internal/ownership":   {"internal/config", "internal/link", "internal/announce", "pkg/vrrp"},
-	"internal/check":       {"internal/config", "internal/link", "internal/spawn", "pkg/loader"},
+	"internal/check":       {"internal/config", "internal/control", "internal/link", "internal/spawn", "pkg/loader"},
 	"internal/daemon": {
 		"internal/advert", "internal/announce", "internal/clock", "internal/config", "internal/control",
 		"internal/datapath", "internal/health", "internal/link", "internal/liveness", "internal/metrics",

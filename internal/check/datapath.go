@@ -24,6 +24,7 @@ func (c *checker) dataPath() {
 	c.bpfDir()
 	c.xdpDevices()
 	c.steering()
+	c.legs()
 	c.witness()
 }
 
@@ -122,6 +123,9 @@ func (c *checker) xdpDevice(device, path string) {
 		likely, doubt = ", likely since "+list, ", and it may refuse since "+list
 	}
 	switch {
+	case x.Driver == "veth" && c.cfg.XDP == "native":
+		c.warning(path, fmt.Sprintf("%s is a veth: native mode loses the checksums that senders on this machine leave to the wire, and what it sends on where the far end runs no program", device),
+			"set xdp: auto, which takes the generic mode there")
 	case x.Native == NativeNo && c.cfg.XDP == "native":
 		c.problem(path, fmt.Sprintf("the driver of %s, %s, has no native XDP%s", device, x.Driver, likely), "set xdp: auto, or use an interface whose driver has it")
 	case x.Native == NativeNo && c.cfg.XDP == "auto":
@@ -150,6 +154,25 @@ func (c *checker) steering() {
 		case !on:
 			c.warning(path, fmt.Sprintf("peer %s is behind a gateway, or not reached at all: no flow can be steered to it", peer),
 				"write an address of the peer in a network that this host is in too, or set xdp: off")
+		}
+	}
+}
+
+// legs asks a daemon that runs whether frames that it sends on arrive: before it runs nobody
+// can know.
+func (c *checker) legs() {
+	if !c.running {
+		return
+	}
+	legs, err := c.env.Legs(c.cfg.Control.Socket)
+	if err != nil {
+		c.warning("peers", fmt.Sprintf("whether the peers get what this host sends on is not known: %v", err), "see hafast status")
+		return
+	}
+	for _, leg := range legs {
+		if j := slices.Index(c.cfg.Peers, leg.Peer); leg.Reason != "" && j >= 0 {
+			c.problem(fmt.Sprintf("peers[%d]", j), fmt.Sprintf("new flows do not go to %s: %s", leg.Peer, leg.Reason),
+				"put the way right, and they go there by themselves; docs/OPERATIONS.md has what is known of each kind of wire")
 		}
 	}
 }

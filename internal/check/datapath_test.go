@@ -23,7 +23,11 @@ type fakeDataPath struct {
 	xdp      map[string]XDP
 	routed   []string // addresses behind a gateway
 	routeErr error
+	ways     []Leg
+	waysErr  error
 }
+
+func (d *fakeDataPath) Legs(string) ([]Leg, error) { return d.ways, d.waysErr }
 
 func (d *fakeDataPath) TryXDP() ([]loader.Lack, error) { return d.lacks, d.tryErr }
 
@@ -64,7 +68,31 @@ func TestDataPath(t *testing.T) {
 		takeOff  = "stop what has put it there, or take it off: ip link set dev eth0 xdp off; or set xdp: off"
 	)
 	tests := []runTest{
-		{name: "native", text: pair + "xdp: native\n"},
+		{name: "native", text: pair + "xdp: native\n", host: eth0(XDP{Driver: "mlx5_core", Native: NativeYes})},
+		{
+			name: "native on a veth", text: pair + "xdp: native\n", host: eth0(XDP{Driver: "veth", Native: NativeYes}),
+			want: []string{"warning f:1: eth0 is a veth: native mode loses the checksums that senders on this machine leave to the wire, and what it sends on where the far end runs no program; set xdp: auto, which takes the generic mode there"},
+		},
+		{
+			name: "frames do not arrive at the peer", text: pair,
+			host: func(h *fakeHost) {
+				h.sockets = map[string]bool{"/run/hafast/hafast.sock": true}
+				h.ways = []Leg{{Peer: netip.MustParseAddr("10.0.0.2"), Reason: "they vanish"}, {Peer: netip.MustParseAddr("10.0.0.77"), Reason: "no peer of the file"}}
+			},
+			want: []string{"f:2: new flows do not go to 10.0.0.2: they vanish; put the way right, and they go there by themselves; docs/OPERATIONS.md has what is known of each kind of wire"},
+		},
+		{
+			name: "frames arrive", text: pair,
+			host: func(h *fakeHost) {
+				h.sockets = map[string]bool{"/run/hafast/hafast.sock": true}
+				h.ways = []Leg{{Peer: netip.MustParseAddr("10.0.0.2")}}
+			},
+		},
+		{
+			name: "the daemon does not say", text: pair,
+			host: func(h *fakeHost) { h.sockets, h.waysErr = map[string]bool{"/run/hafast/hafast.sock": true}, unix.ETIMEDOUT },
+			want: []string{"warning f:2: whether the peers get what this host sends on is not known: connection timed out; see hafast status"},
+		},
 		{name: "generic", text: pair + "xdp: generic\n", host: eth0(XDP{Driver: "bridge", Native: NativeNo})},
 		{
 			name: "off", text: pair + "xdp: off\nliveness: {witness: 10.0.0.2}\n",

@@ -85,6 +85,15 @@ type DataPath interface {
 	XDP(device, bpfDir string) (XDP, error)
 	// OnLink tells whether an address is reached without a gateway.
 	OnLink(addr netip.Addr) (bool, error)
+	// Legs asks the daemon at a control socket whether what it sends on reaches its peers.
+	Legs(socket string) ([]Leg, error)
+}
+
+// Leg is the way of flows that this host sends on to a peer whose haproxy is up.
+type Leg struct {
+	Peer netip.Addr
+	// Reason says why it is not proved; empty if it is.
+	Reason string
 }
 
 // XDP is how an interface stands to XDP.

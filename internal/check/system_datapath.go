@@ -1,11 +1,13 @@
 package check
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"time"
 
 	"github.com/cilium/ebpf"
 	xdplink "github.com/cilium/ebpf/link"
@@ -14,6 +16,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"hafast/internal/control"
 	"hafast/internal/link"
 	"hafast/pkg/loader"
 )
@@ -135,6 +138,27 @@ func pinned(dir string, id ebpf.ProgramID) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// askTimeout bounds the question to a daemon.
+const askTimeout = 5 * time.Second
+
+// Legs implements [DataPath].
+func (system) Legs(socket string) ([]Leg, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	st, err := control.NewClient(socket).Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask the daemon: %w", err)
+	}
+	var legs []Leg
+	for _, t := range st.Targets {
+		addr, err := netip.ParseAddr(t.Address)
+		if err == nil && !t.Self && t.State == control.StateUp {
+			legs = append(legs, Leg{Peer: addr, Reason: t.LegReason})
+		}
+	}
+	return legs, nil
 }
 
 // OnLink implements [DataPath].

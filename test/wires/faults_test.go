@@ -2,6 +2,7 @@ package wires_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"hafast/test/netns/lab"
@@ -53,6 +54,10 @@ func TestPortSecurity(t *testing.T) {
 	p.decided(p.a, "lost")
 	p.decided(p.b, "proved")
 	p.kept("with a switch that drops foreign sources")
+	out, err := p.a.Command(t.Context(), p.sys.Binary, "check", "--config", p.sys.ConfigPath(p.a)).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "new flows do not go to "+p.addr(p.b).String()) {
+		t.Errorf("hafast check ends with %v and says\n%s", err, out)
+	}
 	check(t, p.a.DressPort())
 	p.back()
 }
