@@ -90,7 +90,9 @@ func TestDataPath(t *testing.T) {
 		},
 		{
 			name: "the daemon does not say", text: pair,
-			host: func(h *fakeHost) { h.sockets, h.waysErr = map[string]bool{"/run/hafast/hafast.sock": true}, unix.ETIMEDOUT },
+			host: func(h *fakeHost) {
+				h.sockets, h.waysErr = map[string]bool{"/run/hafast/hafast.sock": true}, unix.ETIMEDOUT
+			},
 			want: []string{"warning f:2: whether the peers get what this host sends on is not known: connection timed out; see hafast status"},
 		},
 		{name: "generic", text: pair + "xdp: generic\n", host: eth0(XDP{Driver: "bridge", Native: NativeNo})},
