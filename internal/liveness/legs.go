@@ -100,7 +100,7 @@ type probedLeg struct {
 
 	forwarded uint64 // when it was looked at last
 	seen      time.Duration
-	told      LegEvent
+	reported  LegEvent
 }
 
 // forwardsFor is how long after the last probe of a peer's it counts as arriving here.
@@ -148,7 +148,7 @@ func (l *Legs) follow(old []*probedLeg) ([]*probedLeg, error) {
 			if err != nil {
 				return nil, err
 			}
-			leg = &probedLeg{peer: p, envelope: e, told: LegEvent{Peer: p}, forwarded: l.slots.Forwarded(p.Slot)}
+			leg = &probedLeg{peer: p, envelope: e, reported: LegEvent{Peer: p}, forwarded: l.slots.Forwarded(p.Slot)}
 			leg.seq = rand.Uint32()
 			e.carry(leg.buffer[:])
 		}
@@ -160,7 +160,7 @@ func (l *Legs) follow(old []*probedLeg) ([]*probedLeg, error) {
 	return next, nil
 }
 
-// step judges a leg, sends its next probe, and tells what is new.
+// step judges a leg, sends its next probe, and reports what is new.
 func (l *Legs) step(leg *probedLeg) (ev LegEvent, changed bool) {
 	now := l.now()
 	seq, send := leg.Step(now, l.slots.Returned(leg.peer.Slot))
@@ -178,7 +178,7 @@ func (l *Legs) step(leg *probedLeg) (ev LegEvent, changed bool) {
 		leg.forwarded, leg.seen = n, now
 	}
 	ev = LegEvent{Peer: leg.peer, State: leg.State(), Forwards: leg.seen != 0 && now-leg.seen < forwardsFor}
-	changed = ev != leg.told
-	leg.told = ev
+	changed = ev != leg.reported
+	leg.reported = ev
 	return ev, changed
 }

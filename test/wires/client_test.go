@@ -76,13 +76,13 @@ func (p *pair) fresh(n int) tally {
 	out := tally{nodes: make(map[string]int)}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for lane := range lanes {
+	for worker := range workers {
 		wg.Go(func() {
-			for range n / lanes {
+			for range n / workers {
 				c, err := p.dial(p.t.Context())
 				mu.Lock()
 				if err != nil {
-					out.failed = append(out.failed, fmt.Errorf("connection of lane %d: %w", lane, err))
+					out.failed = append(out.failed, fmt.Errorf("worker %d: %w", worker, err))
 				} else {
 					out.nodes[c.node]++
 				}
@@ -97,8 +97,8 @@ func (p *pair) fresh(n int) tally {
 	return out
 }
 
-// lanes are how many connections are opened at once.
-const lanes = 4
+// workers open connections at the same time.
+const workers = 4
 
 // hold opens connections that stay.
 func (p *pair) hold(n int) (held []*conn) {
