@@ -20,7 +20,7 @@ import (
 const (
 	bulkPort = 9000
 	// bulkSize is what is moved each way, in bytes. HAFAST_BULK_MB says otherwise.
-	bulkSize = 128 << 20
+	bulkSize = 32 << 20
 	// bulkPatience bounds a transfer.
 	bulkPatience = 5 * time.Minute
 )
