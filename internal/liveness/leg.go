@@ -42,20 +42,22 @@ const (
 	// legAgain is the same for a leg that was lost.
 	legAgain = 10
 	// legMisses unanswered ones in a row make it lost.
-	legMisses = 5
+	legMisses = 8
 	// legBad of the last 32 make a leg lost that loses some. A link that loses a tenth has
 	// that in one of 30,000 windows.
 	legBad = 12
 )
 
-// Leg judges one leg by which of its probes have come back. It is pure. A probe is judged
-// when the next one is due: a prober that was paused has sent nothing meanwhile, and
-// accuses nobody.
+// Leg judges one leg by whether its probes keep coming back. It is pure. Each time that a
+// probe is due it asks whether another one has come back since the last time: on a slow
+// machine that may be an earlier one. A prober that was paused has sent nothing meanwhile,
+// and accuses nobody.
 type Leg struct {
 	state  LegState
 	sent   bool
 	seq    uint32        // of the last probe
 	at     time.Duration // when it left
+	heard  uint32        // of the last one that has come back
 	hits   int           // in a row
 	misses int           // in a row
 	past   uint32        // a bit for each of the last 32 probes, 1: lost
@@ -64,7 +66,7 @@ type Leg struct {
 // State is the leg's state.
 func (l *Leg) State() LegState { return l.state }
 
-// Step judges the last probe by the sequence number that came back last, and returns that
+// Step judges the leg by the sequence number that came back last, and returns that
 // of the next, which is to be sent now. It is to be called every LegInterval; a call that
 // follows the last one too closely, as after a pause, does nothing. Times are since any
 // fixed moment.
@@ -73,9 +75,9 @@ func (l *Leg) Step(now time.Duration, returned uint32) (seq uint32, send bool) {
 		return 0, false
 	}
 	if l.sent {
-		l.judge(returned == l.seq)
+		l.judge(returned != l.heard)
 	}
-	l.sent, l.at = true, now
+	l.sent, l.at, l.heard = true, now, returned
 	l.seq++
 	return l.seq, true
 }

@@ -27,17 +27,34 @@ func TestLegStates(t *testing.T) {
 	for _, c := range []struct{ name, script, want string }{
 		{"three make it proved", "+++++", "uuppp"},
 		{"not with one between that is missing", "++-+++", "uuuuup"},
-		{"five missing in a row make it lost", "+++-----", "uuppppp" + "l"},
-		{"four do not", "+++----+", "uuppppp" + "p"},
-		{"nothing has ever come back", "------", "uuuull"},
-		{"lost needs ten", "-----++++++++++", "uuuullllllllllp"},
-		{"and again ten", "-----+++++++++-++++++++++", "uuuul" + "lllllllllllllllllll" + "p"},
+		{"eight missing in a row make it lost", "+++--------", "uup" + "ppppppp" + "l"},
+		{"seven do not", "+++-------+", "uup" + "pppppppp"},
+		{"nothing has ever come back", "---------", "uuuuuuu" + "ll"},
+		{"lost needs ten", "--------++++++++++", "uuuuuuu" + "llllllllll" + "p"},
+		{"and again ten", "--------+++++++++-++++++++++", "uuuuuuu" + "llllllllllllllllllll" + "p"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := legScript(&Leg{}, c.script); got != c.want {
 				t.Errorf("\n%s\ngot  %s\nwant %s", c.script, got, c.want)
 			}
 		})
+	}
+}
+
+// TestLegOfASlowMachine: each probe comes back when the next two have left.
+func TestLegOfASlowMachine(t *testing.T) {
+	l := &Leg{}
+	var sent []uint32
+	for tick := range 100 {
+		returned := uint32(0)
+		if tick > 3 {
+			returned = sent[tick-3]
+		}
+		seq, _ := l.Step(time.Duration(tick)*LegInterval, returned)
+		sent = append(sent, seq)
+	}
+	if l.State() != LegProved {
+		t.Errorf("now %v", l.State())
 	}
 }
 
