@@ -50,8 +50,10 @@ func laid(name, link, iface string, lay ...string) wire {
 	return wire{name: name, link: link, lay: lay, iface: iface, vip: vip4, network: own4}
 }
 
-func with(w wire, change func(*wire)) wire {
-	change(&w)
+func with(w wire, changes ...func(*wire)) wire {
+	for _, change := range changes {
+		change(&w)
+	}
 	return w
 }
 
@@ -77,7 +79,8 @@ func wires() []wire {
 		with(laid("bond, active-backup", "bond", "bond0", bond...), two),
 		with(laid("bridge", "bridge", "br-ex", bridge...), plain),
 		with(laid("macvlan", "macvlan", "mv0", "ip link add mv0 link eth0 type macvlan mode bridge"), plain),
-		with(laid("ipvlan", "ipvlan", "iv0", "ip link add iv0 link eth0 type ipvlan mode l2"), plain),
+		// An ipvlan looks at the IP header of what it sends, and takes it elsewhere.
+		with(laid("ipvlan", "ipvlan", "iv0", "ip link add iv0 link eth0 type ipvlan mode l2"), plain, func(w *wire) { w.alone = true }),
 		with(laid("vxlan", "vxlan", "vx0", "ip link add vx0 type vxlan id 7 group 239.7.7.7 dev eth0 dstport 4789"), plain),
 		with(laid("IPv6 alone", "veth", "eth0", "ip addr flush dev eth0 scope global", "ip addr add fd00:7::%[1]d/64 dev eth0 nodad"), func(w *wire) {
 			w.lay = w.lay[:2]
