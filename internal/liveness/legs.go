@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,16 +42,15 @@ type Legs struct {
 	sockets       *sockets
 	now           func() time.Duration
 
-	mu    sync.Mutex
-	peers []Peer
-	again map[Peer]bool // to be judged anew
+	mu   sync.Mutex
+	legs []*probedLeg
 }
 
 // NewLegs opens the sockets, in the calling thread's network namespace. What is asked for
 // is the sum of a host's Discriminator and of the one given. The error is for a host
 // without UDP.
 func NewLegs(slots LegSlots, discriminator uint32) (*Legs, error) {
-	l := &Legs{slots: slots, discriminator: discriminator, again: make(map[Peer]bool)}
+	l := &Legs{slots: slots, discriminator: discriminator}
 	clock, err := newClock()
 	if err != nil {
 		return nil, err
@@ -72,26 +72,62 @@ func NewLegs(slots LegSlots, discriminator uint32) (*Legs, error) {
 // Close closes the sockets. It must not be called while Run runs.
 func (l *Legs) Close() { l.sockets.close() }
 
-// Set replaces the peers. The legs of those that are the same as before go on.
+// Set replaces the peers. The legs of those that are the same as before go on. The error is
+// for peers that cannot be probed, and leaves all as it was.
 func (l *Legs) Set(peers []Peer) error {
 	if err := checkPeers(peers); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.peers = append([]Peer(nil), peers...)
+	next := make([]*probedLeg, 0, len(peers))
+	for _, p := range peers {
+		leg := l.find(p)
+		if leg == nil {
+			var err error
+			if leg, err = l.begin(p); err != nil {
+				return err
+			}
+		}
+		next = append(next, leg)
+	}
+	l.legs = next // a new list: Run may still go through the old one
 	return nil
 }
 
 // Restart judges the leg from a peer anew: its daemon has been started, and what was lost
-// before that says nothing of it.
+// before that says nothing of it. It does nothing for a peer that is not there.
 func (l *Legs) Restart(peer Peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.again[peer] = true
+	if leg := l.find(peer); leg != nil {
+		leg.restart.Store(true)
+	}
 }
 
-// probedLeg is a leg with what it is probed by.
+// find returns the leg from a peer, nil if there is none. The caller holds mu.
+func (l *Legs) find(peer Peer) *probedLeg {
+	for _, leg := range l.legs {
+		if leg.peer == peer {
+			return leg
+		}
+	}
+	return nil
+}
+
+func (l *Legs) begin(p Peer) (*probedLeg, error) {
+	e, err := newEnvelope(l.sockets, p)
+	if err != nil {
+		return nil, err
+	}
+	leg := &probedLeg{peer: p, envelope: e, reported: LegEvent{Peer: p}, forwarded: l.slots.Forwarded(p.Slot)}
+	leg.seq = rand.Uint32()
+	e.carry(leg.buffer[:])
+	return leg, nil
+}
+
+// probedLeg is a leg with what it is probed by. All but restart is Run's own once it is in
+// the list.
 type probedLeg struct {
 	Leg
 	peer     Peer
@@ -101,6 +137,8 @@ type probedLeg struct {
 	forwarded uint64 // when it was looked at last
 	seen      time.Duration
 	reported  LegEvent
+
+	restart atomic.Bool // it is to be judged anew
 }
 
 // forwardsFor is how long after the last probe of a peer's it counts as arriving here.
@@ -110,17 +148,15 @@ const forwardsFor = time.Second
 func (l *Legs) Run(ctx context.Context, report func(LegEvent)) error {
 	tick := time.NewTicker(LegInterval)
 	defer tick.Stop()
-	var legs []*probedLeg
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		var err error
-		if legs, err = l.follow(legs); err != nil {
-			return err
-		}
+		l.mu.Lock()
+		legs := l.legs
+		l.mu.Unlock()
 		for _, leg := range legs {
 			if ev, changed := l.step(leg); changed {
 				report(ev)
@@ -129,39 +165,11 @@ func (l *Legs) Run(ctx context.Context, report func(LegEvent)) error {
 	}
 }
 
-// follow keeps the legs of peers that stay, and begins those of new ones.
-func (l *Legs) follow(old []*probedLeg) ([]*probedLeg, error) {
-	l.mu.Lock()
-	peers, again := l.peers, l.again
-	l.again = make(map[Peer]bool)
-	l.mu.Unlock()
-	next := make([]*probedLeg, 0, len(peers))
-	for _, p := range peers {
-		var leg *probedLeg
-		for _, o := range old {
-			if o.peer == p {
-				leg = o
-			}
-		}
-		if leg == nil {
-			e, err := newEnvelope(l.sockets, p)
-			if err != nil {
-				return nil, err
-			}
-			leg = &probedLeg{peer: p, envelope: e, reported: LegEvent{Peer: p}, forwarded: l.slots.Forwarded(p.Slot)}
-			leg.seq = rand.Uint32()
-			e.carry(leg.buffer[:])
-		}
-		if again[p] {
-			leg.Leg = Leg{seq: leg.seq}
-		}
-		next = append(next, leg)
-	}
-	return next, nil
-}
-
 // step judges a leg, sends its next probe, and reports what is new.
 func (l *Legs) step(leg *probedLeg) (ev LegEvent, changed bool) {
+	if leg.restart.Swap(false) {
+		leg.Leg = Leg{seq: leg.seq}
+	}
 	now := l.now()
 	seq, send := leg.Step(now, l.slots.Returned(leg.peer.Slot))
 	if send {
