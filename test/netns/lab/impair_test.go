@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"testing"
 	"time"
 )
@@ -52,11 +53,8 @@ func TestImpair(t *testing.T) {
 			if err := r.Impair(tt.impairment); err != nil {
 				t.Fatal(err)
 			}
-			arrived := sendNumbers(t, r, 100)
-			var disordered bool
-			for n := range arrived[1:] {
-				disordered = disordered || arrived[n+1] < arrived[n]
-			}
+			arrived := sendNumbers(t, r, 100, searchPatience)
+			disordered := !slices.IsSorted(arrived)
 			if lost := len(arrived) < 100; lost != tt.loses || disordered != tt.changesOrders {
 				t.Errorf("%d of 100 arrived: %v", len(arrived), arrived)
 			}
@@ -71,26 +69,30 @@ func TestTheDeadAreCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, _ := r.Pair()
-	if n := len(sendNumbers(t, r, 5)); n != 5 {
+	if n := len(sendNumbers(t, r, 5, searchPatience)); n != 5 {
 		t.Fatalf("%d of 5 arrived at first", n)
 	}
 	if err := a.SilentDeath(); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(sendNumbers(t, r, 5)); n != 0 {
+	if n := len(sendNumbers(t, r, 5, time.Second)); n != 0 {
 		t.Errorf("%d of 5 arrived from a dead host", n)
 	}
 	if err := a.Revive(); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(sendNumbers(t, r, 5)); n != 5 {
+	if n := len(sendNumbers(t, r, 5, searchPatience)); n != 5 {
 		t.Errorf("%d of 5 arrived when it was back", n)
 	}
 }
 
+// searchPatience outlasts some lost questions for a hardware address, which are a second
+// apart.
+const searchPatience = 20 * time.Second
+
 // sendNumbers sends datagrams with the numbers up to n over the sync link, and returns
-// those that arrive, in their order: none if nothing does for a second.
-func sendNumbers(t *testing.T, r *Routers, n byte) (arrived []byte) {
+// those that arrive, in their order: none if nothing has arrived at all after search.
+func sendNumbers(t *testing.T, r *Routers, n byte, search time.Duration) (arrived []byte) {
 	t.Helper()
 	a, b := r.Pair()
 	var in net.PacketConn
@@ -108,10 +110,9 @@ func sendNumbers(t *testing.T, r *Routers, n byte) (arrived []byte) {
 	defer out.Close()
 	buf := make([]byte, 1)
 	// The first ones look for the other's hardware address.
-	const search = 255
-	patience := time.Now().Add(time.Second)
-	for heard := false; !heard && time.Now().Before(patience); heard = arrives(in, buf, 20*time.Millisecond) {
-		if _, err := out.Write([]byte{search}); err != nil {
+	const filler = 255
+	for heard, end := false, time.Now().Add(search); !heard && time.Now().Before(end); heard = arrives(in, buf, 20*time.Millisecond) {
+		if _, err := out.Write([]byte{filler}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -121,7 +122,7 @@ func sendNumbers(t *testing.T, r *Routers, n byte) (arrived []byte) {
 		}
 	}
 	for arrives(in, buf, 500*time.Millisecond) {
-		if buf[0] != search {
+		if buf[0] != filler {
 			arrived = append(arrived, buf[0])
 		}
 	}
