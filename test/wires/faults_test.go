@@ -36,6 +36,12 @@ func TestFarEndLosesItsProgram(t *testing.T) {
 	p.shared(p.a, lab.HostA, lab.HostB)
 	check(t, p.a.StripPort())
 	p.decided(p.a, "lost")
+	// haa's program cannot answer hab's probes either: hab takes over until it has heard
+	// enough of haa's adverts.
+	p.eventually("hab to leave haa to its adverts", func() bool {
+		sessions := p.status(p.b).Liveness
+		return len(sessions) == 1 && sessions[0].State == "none"
+	})
 	p.settled(p.a, p.b)
 	p.kept("without a program at the far end")
 	if leg := p.peer(p.b).Leg; leg != "proved" {
