@@ -26,6 +26,7 @@ func sample() Hello {
 		Reason: "drained by the operator", Left: 250, MAC: [6]byte{2, 0, 0, 0, 0, 10},
 		Addresses: []netip.Addr{addr("10.0.0.1"), addr("fe80::1")},
 		Legs:      []Leg{{From: LegKey(0x1112131415161718), Arrives: true}, {From: 0x3fffffff, Arrives: true, Forwards: true}, {From: 1}},
+		Routers:   []Router{{Key: 0x51525354, Priority: 101, Standing: Leading}, {Key: 7, Standing: Following}},
 		Services: []steering.Service{
 			{VIP: addr("10.0.0.9"), Port: 80, Proto: steering.TCP},
 			{VIP: addr("10.0.0.9"), Port: 443, Proto: steering.UDP},
@@ -34,11 +35,14 @@ func sample() Hello {
 	}
 }
 
-// goldenLegs are its legs.
-const goldenLegs = `	0003                      legs
+// goldenWords are its legs and routers.
+const goldenWords = `	0008                      words
+	0003 0002                 legs, routers
 	454a4f75                  host 0x1112131415161718: arrives
 	ffffffff
 	00000004
+	51525354 65 03 0000       priority 101, leading
+	00000007 00 01 0000       out of service, following
 `
 
 // golden is sample on the wire, field by field.
@@ -49,7 +53,7 @@ const golden = `
 	0102030405060708          boot
 	0000000000000009          sequence
 	02                        drain
-	02                        legs follow
+	02                        legs and routers follow
 	02000000000a              MAC
 	000000fa                  left
 	03 686161                 node
@@ -57,7 +61,7 @@ const golden = `
 	02                        addresses
 	04 0a000001
 	06 fe800000000000000000000000000001
-` + goldenLegs + `	0002                      IPv4 services
+` + goldenWords + `	0002                      IPv4 services
 	0a000009 0050 06
 	0a000009 01bb 11
 	0001                      IPv6 services
@@ -108,8 +112,8 @@ func former(t testing.TB) string {
 	t.Helper()
 	out := golden
 	for _, change := range []struct{ now, then string }{
-		{"02                        legs follow", "01                        answers S-BFD"},
-		{goldenLegs, "0002\n04 33 65 02               VRID 51, 101, active\n06 34 00 03\n"},
+		{"02                        legs and routers follow", "01                        answers S-BFD"},
+		{goldenWords, "0002\n04 33 65 02               VRID 51, 101, active\n06 34 00 03\n"},
 	} {
 		if !strings.Contains(out, change.now) {
 			t.Fatalf("there is no %q in the golden hello", change.now)
@@ -127,13 +131,27 @@ func TestEarlierReleases(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := sample()
-	want.Legs = nil
+	want.Legs, want.Routers = nil, nil
 	if d := equal(want, h); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	crowded := strings.Replace(former(t), "0002\n04 33 65 02", "4002\n04 33 65 02", 1)
 	if _, err := Decode(unhex(t, crowded)); !errors.Is(err, RejectTruncated) {
 		t.Errorf("more instances than there is room: %v", err)
+	}
+}
+
+// The key is the same on all hosts, whatever the order in their configurations, and in all
+// releases.
+func TestRouterKey(t *testing.T) {
+	vips := []netip.Addr{addr("10.0.0.9"), addr("10.0.0.8"), addr("fd00::9")}
+	key := RouterKey(51, vips)
+	slices.Reverse(vips)
+	if got := RouterKey(51, vips); got != key || key != 0x354d2723 {
+		t.Errorf("key %#x, and %#x in another order", key, got)
+	}
+	if RouterKey(52, vips) == key || RouterKey(51, vips[:2]) == key {
+		t.Error("another virtual router has the same key")
 	}
 }
 
@@ -218,8 +236,13 @@ func TestDecodeRejects(t *testing.T) {
 		{"address 0.0.0.0", "04 0a000001", "04 00000000", RejectValue},
 		{"multicast address", "04 0a000001", "04 e0000012", RejectValue},
 		{"mapped address", "06 fe800000000000000000000000000001", "06 00000000000000000000ffff0a000001", RejectValue},
-		{"more legs than there is room", "0003                      legs", "0010", RejectTruncated},
-		{"too many legs", "0003                      legs", "0011", RejectCount},
+		{"more legs than there is room", "0008                      words\n\t0003", "0015\n0010", RejectTruncated},
+		{"too many legs", "0008                      words\n\t0003", "0016\n0011", RejectCount},
+		{"more routers than there is room", "0008                      words\n\t0003 0002", "0084\n0003 0040", RejectTruncated},
+		{"too many routers", "0008                      words\n\t0003 0002", "0206\n0003 0101", RejectCount},
+		{"other words than legs and routers", "0008                      words", "0009", RejectCount},
+		{"an unknown standing", "65 03 0000", "65 04 0000", RejectValue},
+		{"zeros that are none", "65 03 0000", "65 03 0001", RejectValue},
 		{"too many services", "0002                      IPv4", "0801", RejectCount},
 		{"port 0", "0a000009 0050 06", "0a000009 0000 06", RejectValue},
 		{"protocol", "0a000009 0050 06", "0a000009 0050 01", RejectValue},
@@ -331,6 +354,12 @@ func TestFitCanBeSent(t *testing.T) {
 			Legs: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Leg {
 				return Leg{From: LegKey(rapid.Uint64().Draw(t, "boot")), Arrives: rapid.Bool().Draw(t, "arrives"), Forwards: rapid.Bool().Draw(t, "forwards")}
 			}), 0, MaxLegs+3).Draw(t, "legs"),
+			Routers: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Router {
+				return Router{
+					Key: rapid.Uint32().Draw(t, "key"), Priority: rapid.Uint8().Draw(t, "priority"),
+					Standing: Standing(rapid.Uint8Range(0, uint8(standings)-1).Draw(t, "standing")),
+				}
+			}), 0, MaxRouters+3).Draw(t, "routers"),
 			Services: rapid.SliceOf(services).Draw(t, "services"),
 		}
 		fit, err := Fit(h)

@@ -53,7 +53,7 @@ func (r *reader) body(h *Hello) {
 	h.Boot = r.uint64()
 	h.Sequence = r.uint64()
 	h.State = State(r.byte())
-	legs := r.byte() == legsFollow
+	kind := r.byte()
 	copy(h.MAC[:], r.take(6))
 	h.Left = r.uint32()
 	h.Node = r.text()
@@ -61,22 +61,35 @@ func (r *reader) body(h *Hello) {
 	for range r.count(int(r.byte()), 1+4, MaxAddresses) {
 		h.Addresses = append(h.Addresses, r.addr(r.six()))
 	}
-	h.Legs = r.legs(legs)
+	r.words(h, kind)
 	h.Services = r.services(h.Services, false)
 	h.Services = r.services(h.Services, true)
 }
 
-// legs takes the list of legs, or what earlier releases had there.
-func (r *reader) legs(follow bool) (list []Leg) {
+// words takes the legs and the routers, or passes over what earlier releases had there.
+func (r *reader) words(h *Hello, kind byte) {
 	n := int(r.uint16())
-	if !follow {
+	if kind != legsAndRouters {
 		r.take(4 * n)
-		return nil
+		return
 	}
-	for range r.count(n, 4, MaxLegs) {
-		list = append(list, legOf(r.uint32()))
+	legs, routers := int(r.uint16()), int(r.uint16())
+	if n != 1+legs+routerWords*routers {
+		r.fail(RejectCount)
 	}
-	return list
+	for range r.count(legs, 4, MaxLegs) {
+		h.Legs = append(h.Legs, legOf(r.uint32()))
+	}
+	for range r.count(routers, 4*routerWords, MaxRouters) {
+		router := Router{Key: r.uint32(), Priority: r.byte(), Standing: Standing(r.byte())}
+		if r.uint16() != 0 {
+			r.fail(RejectValue)
+		}
+		h.Routers = append(h.Routers, router)
+	}
+	if legs+routers == 0 {
+		r.fail(RejectValue) // there is one way only to write a hello
+	}
 }
 
 func (r *reader) services(list []steering.Service, six bool) []steering.Service {

@@ -29,18 +29,22 @@ const (
 //	boot       8   not 0
 //	sequence   8
 //	state      1   1 up, 2 drain, 3 down, 4 stopping
-//	           1   2: legs follow in their place; 0: none do
+//	           1   2: what follows in the place of the words is as below; 0: there is none
 //	mac        6
 //	left       4   connections
 //	node       text
 //	reason     text
 //	addresses  1   how many, then for each: family (4 or 6), 4 or 16 bytes
-//	legs       2   how many, then for each: 4 bytes, LegKey << 2 | Forwards << 1 | Arrives
+//	words      2   how many of 4 bytes follow
+//	           2   how many legs, 2 how many routers
+//	legs       4   each: LegKey << 2 | Forwards << 1 | Arrives
+//	routers    8   each: key (4), priority (1), standing (1: 0 apart, 1 following, 2 seeking,
+//	               3 leading), 2 of zeros
 //	services   2   of IPv4: how many, then for each: VIP (4), port (2), protocol (1)
 //	           2   of IPv6: the same with 16 bytes; both in ascending order
 //
-// Before the legs, releases said 0 or 1 in the byte behind the state, and had instances of
-// 4 bytes each, or none, where the legs are. They pass over both.
+// Earlier releases said 0 or 1 in the byte behind the state, and had instances of 4 bytes
+// each, or none, where the words are. They pass over both.
 //
 // There is one way only to write a hello. The error is a Reject: what would be
 // rejected is not sent; see Fit.
@@ -53,7 +57,7 @@ func (h Hello) AppendBinary(b []byte) ([]byte, error) {
 	b = appendText(b, h.Software)
 	b = binary.BigEndian.AppendUint64(b, h.Boot)
 	b = binary.BigEndian.AppendUint64(b, h.Sequence)
-	b = append(b, byte(h.State), h.hasLegs())
+	b = append(b, byte(h.State), h.wordsKind())
 	b = append(b, h.MAC[:]...)
 	b = binary.BigEndian.AppendUint32(b, h.Left)
 	b = appendText(b, h.Node)
@@ -63,10 +67,7 @@ func (h Hello) AppendBinary(b []byte) ([]byte, error) {
 		b = append(b, family(!a.Is4()))
 		b = appendAddr(b, a)
 	}
-	b = binary.BigEndian.AppendUint16(b, uint16(len(h.Legs)))
-	for _, l := range h.Legs {
-		b = binary.BigEndian.AppendUint32(b, l.word())
-	}
+	b = h.appendWords(b)
 	fours := 0
 	for fours < len(h.Services) && h.Services[fours].VIP.Is4() {
 		fours++
@@ -75,14 +76,34 @@ func (h Hello) AppendBinary(b []byte) ([]byte, error) {
 	return appendServices(b, h.Services[fours:]), nil
 }
 
-// legsFollow is what the byte behind the state says if they do.
-const legsFollow = 2
+// legsAndRouters is what the byte behind the state says if they follow.
+const legsAndRouters = 2
 
-func (h Hello) hasLegs() byte {
-	if len(h.Legs) > 0 {
-		return legsFollow
+// routerWords are the 4-byte words of a router.
+const routerWords = 2
+
+func (h Hello) wordsKind() byte {
+	if len(h.Legs) > 0 || len(h.Routers) > 0 {
+		return legsAndRouters
 	}
 	return 0
+}
+
+func (h Hello) appendWords(b []byte) []byte {
+	if h.wordsKind() == 0 {
+		return binary.BigEndian.AppendUint16(b, 0)
+	}
+	b = binary.BigEndian.AppendUint16(b, uint16(1+len(h.Legs)+routerWords*len(h.Routers)))
+	b = binary.BigEndian.AppendUint16(b, uint16(len(h.Legs)))
+	b = binary.BigEndian.AppendUint16(b, uint16(len(h.Routers)))
+	for _, l := range h.Legs {
+		b = binary.BigEndian.AppendUint32(b, l.word())
+	}
+	for _, r := range h.Routers {
+		b = binary.BigEndian.AppendUint32(b, r.Key)
+		b = append(b, r.Priority, byte(r.Standing), 0, 0)
+	}
+	return b
 }
 
 const (

@@ -32,6 +32,10 @@ func Fit(h Hello) (Hello, error) {
 		h.Legs = h.Legs[:MaxLegs]
 		leave(n, "legs")
 	}
+	if n := len(h.Routers) - MaxRouters; n > 0 {
+		h.Routers = h.Routers[:MaxRouters]
+		leave(n, "virtual routers")
+	}
 	h.Services = fitServices(h.Services, leave)
 	return h, errors.Join(out...)
 }

@@ -1,6 +1,7 @@
 package peering
 
 import (
+	"hash/fnv"
 	"net/netip"
 	"slices"
 	"unicode"
@@ -15,6 +16,8 @@ const (
 	MaxServices  = steering.MaxServices
 	MaxAddresses = 64
 	MaxLegs      = 16
+	// MaxRouters is how many of its virtual routers a host says where it stands in.
+	MaxRouters = 256
 	// MaxText bounds each text, in bytes.
 	MaxText = 255
 	// MaxSize is the size of the largest hello, in bytes. It is sent in fragments,
@@ -75,6 +78,8 @@ type Hello struct {
 	Addresses []netip.Addr
 	// Legs are what it knows of the ways from the other hosts.
 	Legs []Leg
+	// Routers are where it stands in the election of each virtual router.
+	Routers []Router
 	// Services are what its haproxy serves, ordered by steering.Service.Compare.
 	Services []steering.Service
 }
@@ -105,6 +110,53 @@ func (h Hello) Leg(boot uint64) (leg Leg, ok bool) {
 	return Leg{}, false
 }
 
+// Router is where a host stands in the election of one virtual router.
+type Router struct {
+	// Key is the same on all hosts; see RouterKey.
+	Key uint32
+	// Priority is the effective one; 0: out of service.
+	Priority uint8
+	Standing Standing
+}
+
+// Standing is what a host is in an election.
+type Standing uint8
+
+// The values are those on the wire.
+const (
+	// Apart: it takes no part.
+	Apart Standing = iota
+	// Following: it is a Backup, and as far as it knows somebody is Active.
+	Following
+	// Seeking: it is a Backup, and knows of no Active that lives.
+	Seeking
+	// Leading: it is Active.
+	Leading
+
+	standings = Leading + 1
+)
+
+// RouterKey stands for a virtual router among all hosts' ones: a hash of its VRID and its
+// VIPs in ascending order. Interfaces have other names on other hosts.
+func RouterKey(vrid uint8, vips []netip.Addr) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte{vrid})
+	for _, a := range slices.SortedFunc(slices.Values(vips), netip.Addr.Compare) {
+		h.Write(a.AsSlice())
+	}
+	return h.Sum32()
+}
+
+// Router is where the host says that it stands in the election with this key.
+func (h Hello) Router(key uint32) (router Router, ok bool) {
+	for _, r := range h.Routers {
+		if r.Key == key {
+			return r, true
+		}
+	}
+	return Router{}, false
+}
+
 // same reports whether two hellos say the same, whatever their numbers.
 func (h Hello) same(o Hello) bool {
 	return h.sameButLeft(o) && h.Left == o.Left
@@ -113,7 +165,7 @@ func (h Hello) same(o Hello) bool {
 func (h Hello) sameButLeft(o Hello) bool {
 	return h.Software == o.Software && h.Node == o.Node && h.Boot == o.Boot &&
 		h.State == o.State && h.Reason == o.Reason && h.MAC == o.MAC &&
-		slices.Equal(h.Addresses, o.Addresses) && slices.Equal(h.Legs, o.Legs) &&
+		slices.Equal(h.Addresses, o.Addresses) && slices.Equal(h.Legs, o.Legs) && slices.Equal(h.Routers, o.Routers) &&
 		slices.Equal(h.Services, o.Services)
 }
 
@@ -127,11 +179,16 @@ func (h Hello) check() error {
 	switch {
 	case h.Boot == 0 || h.State < Up || h.State > Stopping:
 		return RejectValue
-	case len(h.Addresses) > MaxAddresses, len(h.Legs) > MaxLegs:
+	case len(h.Addresses) > MaxAddresses, len(h.Legs) > MaxLegs, len(h.Routers) > MaxRouters:
 		return RejectCount
 	}
 	for _, l := range h.Legs {
 		if l.From > legKeyMask {
+			return RejectValue
+		}
+	}
+	for _, r := range h.Routers {
+		if r.Standing >= standings {
 			return RejectValue
 		}
 	}
