@@ -28,6 +28,10 @@ type Target struct {
 	// State is StateUp (takes new flows), StateDrain (keeps the flows it has),
 	// StateDown or StateUnknown.
 	State string `json:"state"`
+	// Host is what its host is taken for: unknown, inherited, up, draining, not_serving,
+	// suspect (answers no probes: its VIPs have moved, its flows have not), daemon_stopped,
+	// silent or host_dead. Empty for Self.
+	Host string `json:"host,omitempty"`
 	// Reason says why the target is not up, empty when it is.
 	Reason string `json:"reason,omitempty"`
 	// Leg says whether frames that this host sends on are known to arrive at the target:

@@ -12,6 +12,7 @@ import (
 	"hafast/internal/link"
 	"hafast/internal/liveness"
 	"hafast/internal/peering"
+	"hafast/internal/peers"
 	"hafast/internal/steering"
 )
 
@@ -19,10 +20,11 @@ import (
 // stand. It is cheap, and does nothing where nothing is new.
 func (l *loop) arrange() {
 	f := l.fleet
+	l.moved = false
 	if f == nil || !l.begun {
 		return
 	}
-	self := l.self(f.peers)
+	self := l.self(f)
 	f.path.SetServing(l.inService())
 	f.count(l.fit() == steering.Drain)
 	f.path.Flip(self, l.fit())
@@ -75,9 +77,9 @@ func (l *loop) why() string {
 
 // self is the address that the peers know this host by: the one in the first peer's
 // network, or else the source of adverts.
-func (l *loop) self(peers []*peer) netip.Addr {
-	for _, p := range peers {
-		if a := l.sourceTowards(p.addr); a.IsValid() {
+func (l *loop) self(f *fleet) netip.Addr {
+	for _, p := range f.peers.All() {
+		if a := l.sourceTowards(p.Addr); a.IsValid() {
 			return a
 		}
 	}
@@ -165,12 +167,12 @@ func (l *loop) wish(f *fleet, self netip.Addr) datapath.Wish {
 	if self.IsValid() {
 		w.Targets = append(w.Targets, datapath.Target{Addr: self, Local: true, State: l.fit(), Serves: f.services, All: all})
 	}
-	for _, p := range f.peers {
-		w.Peers = append(w.Peers, p.addr)
+	for _, p := range f.peers.All() {
+		w.Peers = append(w.Peers, p.Addr)
 	}
-	for _, p := range f.others() {
+	for _, p := range f.peers.Hosts() {
 		w.Targets = append(w.Targets, datapath.Target{
-			Addr: p.addr, MAC: p.said.Hello.MAC, State: p.state, Serves: p.said.Hello.Services, All: all,
+			Addr: p.Addr, MAC: p.Said.Hello.MAC, State: p.State().Target(), Serves: p.Said.Hello.Services, All: all,
 		})
 	}
 	return w
@@ -181,7 +183,7 @@ func (l *loop) tellPeers(self netip.Addr) {
 	f := l.fleet
 	hello := peering.Hello{
 		Software: l.version, Node: l.cfg.Node, Reason: l.why(), Left: uint32(max(f.connections, 0)),
-		Addresses: l.ownAddresses(), Services: f.services, Legs: f.legsOf(),
+		Addresses: l.ownAddresses(), Services: f.services, Legs: f.legsOf(), Routers: l.standings(),
 	}
 	switch l.fit() {
 	case steering.Up:
@@ -212,9 +214,9 @@ func (l *loop) tellPeers(self netip.Addr) {
 // sessions are whom liveness is exchanged with.
 func (l *loop) sessions(self netip.Addr) []liveness.Peer {
 	var out []liveness.Peer
-	for slot, p := range l.fleet.peers {
+	for slot, p := range l.fleet.peers.All() {
 		out = append(out, liveness.Peer{
-			Addr: p.addr, Slot: slot, Source: l.sourceTowards(p.addr), Interface: l.scope(self, p.addr),
+			Addr: p.Addr, Slot: slot, Source: l.sourceTowards(p.Addr), Interface: l.scope(self, p.Addr),
 		})
 	}
 	return out
@@ -230,13 +232,13 @@ func (l *loop) scope(self, peer netip.Addr) int {
 }
 
 // session is the prober's name of the peer.
-func (f *fleet) session(p *peer) liveness.Peer {
+func (f *fleet) session(p *peers.Peer) liveness.Peer {
 	for _, s := range f.probed {
-		if s.Addr == p.addr {
+		if s.Addr == p.Addr {
 			return s
 		}
 	}
-	return liveness.Peer{Addr: p.addr}
+	return liveness.Peer{Addr: p.Addr}
 }
 
 // callWitness names who is asked whether this host's own receiving works.

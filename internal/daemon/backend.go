@@ -232,7 +232,7 @@ func (l *loop) localTarget() control.Target {
 	t := control.Target{Node: l.cfg.Node, State: "unknown", Self: true}
 	source := l.instances[0].source
 	if l.fleet != nil {
-		source = l.self(l.fleet.peers)
+		source = l.self(l.fleet)
 	}
 	if source.IsValid() {
 		t.Address = source.String()

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"hafast/internal/control"
-	"hafast/internal/liveness"
 	"hafast/pkg/vrrp"
 )
 
@@ -39,10 +38,9 @@ func (l *loop) beat(now time.Time) {
 			"this host stood still for %v longer than its lease; the VIPs were not answered for", lapsed.Round(time.Millisecond))})
 	}
 	l.feel(now)
-	for _, p := range f.peers {
-		if p.live == liveness.Down && !p.said.Silent && now.Sub(p.liveSince) >= 2*obeyAfter {
-			l.stillThere(now, p, "goes on saying hello")
-		}
+	if outputs := f.peers.Tick(now); len(outputs) > 0 {
+		l.perceive(now, outputs)
+		l.arrange()
 	}
 }
 
@@ -76,6 +74,7 @@ func (l *loop) numbTo(now time.Time, in *instance) bool {
 func (l *loop) feelAgain(now time.Time) {
 	if l.fleet.numb != nil {
 		l.fleet.numb = nil
+		l.fleet.peers.SetReceiving(now, true)
 		l.inspectAll(now)
 	}
 }
@@ -96,6 +95,7 @@ func (l *loop) goNumb(now time.Time) {
 		return
 	}
 	f.numb = &numbness{frames: frames, replies: f.path.WitnessReplies(), since: now}
+	f.peers.SetReceiving(now, false)
 	l.inspectAll(now)
 }
 

@@ -24,7 +24,7 @@ func (l *loop) receive(now time.Time, ev packetArrived) {
 			l.log.Warn("advertisement rejected", "reason", string(reject), "from", ev.packet.Src, "interface", ev.iface, "instance", name, "unreported", held)
 		}
 		if reject == vrrp.RejectPeerDown {
-			l.heardDespite(now, l.fleet.owner(ev.packet.Src))
+			l.heardDespite(now, ev.packet.Src)
 		}
 	default:
 		l.metrics.AdvertReceived(name)
@@ -103,7 +103,7 @@ func (l *loop) changed(now time.Time, in *instance, c vrrp.Changed) {
 	l.record(now, control.Event{
 		Kind: "transition", Instance: in.Name, From: c.From.String(), To: c.To.String(), Cause: l.explain(in, c),
 	})
-	l.exposed = true
+	l.exposed, l.moved = true, true
 	l.tell(notify.Instance, in.Name, c.From, c.To, in.effective, in.Notify)
 	l.tellGroup(in)
 }

@@ -9,6 +9,7 @@ import (
 	"hafast/internal/datapath"
 	"hafast/internal/liveness"
 	"hafast/internal/peering"
+	"hafast/internal/peers"
 	"hafast/internal/steering"
 	"hafast/pkg/loader"
 )
@@ -57,7 +58,8 @@ type fleet struct {
 	count func(bool)
 	// watchDeparted replaces whose hosts are watched though their daemons are gone.
 	watchDeparted func([]netip.Addr)
-	peers         []*peer
+	// peers is what is known of the others.
+	peers peers.Table
 	// services are what haproxy listens on here; found tells that somebody has looked.
 	services []steering.Service
 	found    bool
@@ -84,168 +86,28 @@ type surroundings struct {
 	iface   string       // whose default gateway may be the witness
 }
 
-// peer is another host.
-type peer struct {
-	addr netip.Addr
-	// said is what it says of itself.
-	said peering.Peer
-	// live is what S-BFD says of it, since when.
-	live      liveness.State
-	liveSince time.Time
-	// former: a predecessor of this daemon sent it flows.
-	former bool
-	// leg is the way of flows that this host sends on to it, as it says.
-	leg liveness.LegState
-	// legFrom is the way of flows that it sends on to this host.
-	legFrom liveness.LegEvent
-	// gone: since it has departed, its host has ceased to answer at all.
-	gone bool
-	// state is what its haproxy is good for.
-	state steering.State
-}
-
-// has tells whether an address is the peer's own.
-func (p *peer) has(a netip.Addr) bool { return p.addr == a || p.said.Has(a) }
-
-// addresses are all by which the peer is known.
-func (p *peer) addresses() []netip.Addr {
-	return append([]netip.Addr{p.addr}, p.said.Hello.Addresses...)
-}
-
-// heard tells whether the peer has ever said anything.
-func (p *peer) heard() bool { return !p.said.Heard.IsZero() }
-
-// leaving tells whether the peer has said goodbye: its silence means nothing.
-func (p *peer) leaving() bool { return p.heard() && p.said.Hello.State == peering.Stopping }
-
-// departed tells whether the peer's daemon is not there to tell of its host, which may
-// still have flows.
-func (p *peer) departed() bool { return p.leaving() || p.former && !p.heard() }
-
-// fit is what the peer's haproxy is good for. Flows that a host has stay there for as
-// long as the host may be alive: a daemon that is gone does them no harm.
-func (p *peer) fit() steering.State {
-	hello := p.said.Hello.State
-	switch {
-	case !p.heard() && p.former && !p.gone && p.live != liveness.Down:
-		return steering.Drain // it may have been stopped before this daemon was started
-	case !p.heard():
-		return steering.Down // where it is and what it serves is not known
-	case hello == peering.Stopping && p.gone:
-		return steering.Down
-	case hello == peering.Stopping:
-		return steering.Drain
-	case p.live == liveness.Down, hello == peering.Down:
-		return steering.Down
-	case p.live == liveness.AdminDown, hello == peering.Drain:
-		return steering.Drain
-	case p.said.Silent && p.live != liveness.Up:
-		return steering.Down // neither way has anything been heard for a while
-	default:
-		return steering.Up
-	}
-}
-
-// present tells whether the peer may take over what this host might.
-func (p *peer) present() bool {
-	switch {
-	case p.leaving(), p.live == liveness.Down, p.live == liveness.AdminDown:
-		return false
-	case p.live == liveness.Up:
-		return true
-	default:
-		return p.heard() && !p.said.Silent
-	}
-}
-
 // maxPeers is what the data path has room for beside this host.
 const maxPeers = loader.MaxTargets - 1
 
 // setPeers replaces the peers and keeps what is known of those that stay.
-func (f *fleet) setPeers(addrs []netip.Addr) {
-	old := f.peers
-	f.peers = nil
-	for _, a := range addrs[:min(len(addrs), maxPeers)] {
-		at := slices.IndexFunc(old, func(p *peer) bool { return p.addr == a })
-		if at >= 0 {
-			f.peers = append(f.peers, old[at])
-			continue
-		}
-		f.peers = append(f.peers, &peer{addr: a, said: peering.Peer{Addr: a, Silent: true}})
-	}
-	f.watchDeparted(f.departed())
+func (f *fleet) setPeers(addrs []netip.Addr) []peers.Output {
+	return f.peers.Set(addrs[:min(len(addrs), maxPeers)])
 }
 
-// inherit takes over which peers a predecessor sent flows to. Those that have not been
-// heard of by the time that the others are go on with them.
-func (f *fleet) inherit(targets []loader.Target) {
-	for _, t := range targets {
-		p := f.peer(t.Addr)
-		if p == nil || t.Flags&loader.TargetOld == 0 {
-			continue
-		}
-		p.former, p.said.Hello.MAC = true, t.MAC
-		if t.Flags&loader.TargetNew != 0 {
-			p.leg = liveness.LegProved
-		}
-		p.state = p.fit()
-	}
-	f.watchDeparted(f.departed())
-}
-
-// departed are the addresses of the peers that have.
-func (f *fleet) departed() []netip.Addr {
-	var out []netip.Addr
-	for _, p := range f.peers {
-		if p.departed() {
-			out = append(out, p.addr)
+// begin fills in the peers, and which of them a predecessor sent flows to: those that have
+// not been heard of by the time that the others are go on with them.
+func (f *fleet) begin(now time.Time, addrs []netip.Addr, inherited []loader.Target) {
+	outputs := f.setPeers(addrs)
+	for _, t := range inherited {
+		if t.Flags&loader.TargetOld != 0 {
+			outputs = append(outputs, f.peers.Step(now, t.Addr, peers.InheritedFlows{MAC: t.MAC, Proved: t.Flags&loader.TargetNew != 0})...)
 		}
 	}
-	return out
-}
-
-// gone tells whether a host that has departed answers by none of its addresses.
-func (f *fleet) gone(p *peer) bool {
-	return !slices.ContainsFunc(f.peers, func(q *peer) bool { return same(p, q) && q.departed() && !q.gone })
-}
-
-func (f *fleet) peer(addr netip.Addr) *peer {
-	for _, p := range f.peers {
-		if p.addr == addr {
-			return p
+	for _, out := range outputs {
+		if w, ok := out.(peers.Watching); ok { // the data path has the rest
+			f.watchDeparted(w.Addrs)
 		}
 	}
-	return nil
-}
-
-// others are the peers, each host once: one that is listed by several addresses, as
-// for instances of both families, goes by the first.
-func (f *fleet) others() []*peer {
-	var out []*peer
-	for _, p := range f.peers {
-		if !slices.ContainsFunc(out, func(q *peer) bool { return same(p, q) }) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-// same tells whether two entries are one host.
-func same(p, q *peer) bool {
-	return p == q || p.said.Has(q.addr) || q.said.Has(p.addr) ||
-		p.heard() && q.heard() && q.said.Hello.Boot == p.said.Hello.Boot
-}
-
-// answersElsewhere tells whether the host answers by another of its addresses.
-func (f *fleet) answersElsewhere(p *peer) bool {
-	return slices.ContainsFunc(f.peers, func(q *peer) bool { return q != p && same(p, q) && q.live == liveness.Up })
-}
-
-// alone tells whether no other host than p may take over.
-func (f *fleet) alone(p *peer) bool {
-	return !slices.ContainsFunc(f.others(), func(q *peer) bool {
-		return !same(p, q) && q.present()
-	})
 }
 
 // acquaintance is how long a daemon whose instances have begun waits to hear from its
@@ -255,7 +117,7 @@ const acquaintance = 500 * time.Millisecond
 
 // informed tells whether enough is known of the hosts to have the data path follow.
 func (f *fleet) informed() bool {
-	return f.impatient || f.found && !slices.ContainsFunc(f.peers, func(p *peer) bool { return !p.heard() })
+	return f.impatient || f.found && !slices.ContainsFunc(f.peers.All(), func(p *peers.Peer) bool { return !p.Heard() })
 }
 
 // timing is the configuration's pace of liveness.

@@ -17,8 +17,8 @@ import (
 func (h *fleetHost) says(addr netip.Addr, state peering.State) {
 	h.t.Helper()
 	p := h.peerIs(addr)
-	p.said.Hello.State = state
-	h.post(h.t.Context(), peerSpoke{p.said})
+	p.Said.Hello.State = state
+	h.post(h.t.Context(), peerSpoke{p.Said})
 	h.on(func(time.Time) {})
 }
 
@@ -69,8 +69,8 @@ func TestDepartedHostDies(t *testing.T) {
 			t.Errorf("journal ends with %q", last)
 		}
 		b.on(func(time.Time) {
-			if p := b.loop.fleet.peer(a.addr); p.reason() != "does not answer" {
-				t.Errorf("status says %q", p.reason())
+			if p := b.loop.fleet.peers.Peer(a.addr); reasonOf(p) != "does not answer" {
+				t.Errorf("status says %q", reasonOf(p))
 			}
 		})
 		b.departed(a.addr, false)
@@ -126,7 +126,7 @@ func TestInheritedPeer(t *testing.T) {
 		if h.addr != w4(2) {
 			return
 		}
-		h.loop.fleet.inherit([]loader.Target{
+		h.loop.fleet.begin(time.Now(), h.cfg.Peers, []loader.Target{
 			{Addr: w4(2), Flags: loader.TargetLocal | loader.TargetOld},
 			{Addr: w4(1), Flags: loader.TargetOld, MAC: mac},
 			{Addr: w4(3), MAC: mac}, // dead already

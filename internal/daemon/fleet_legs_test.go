@@ -25,7 +25,7 @@ func TestLegsAreProvedByTheOtherEnd(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		hosts := w.settled()
 		haa, hab := hosts[0], hosts[1]
-		if haa.sendsTo(hab) || haa.peerIs(hab.addr).leg != liveness.LegUnknown {
+		if haa.sendsTo(hab) || haa.peerIs(hab.addr).LegTo != liveness.LegUnknown {
 			t.Error("proved before anything was said")
 		}
 		for _, proved := range []bool{true, false, true} {
@@ -35,7 +35,7 @@ func TestLegsAreProvedByTheOtherEnd(t *testing.T) {
 			}
 			hab.leg(haa.addr, state, true)
 			pass(time.Millisecond)
-			if got := haa.peerIs(hab.addr).leg; got != state || haa.sendsTo(hab) != proved {
+			if got := haa.peerIs(hab.addr).LegTo; got != state || haa.sendsTo(hab) != proved {
 				t.Errorf("leg to hab is %v, proved %v; want %v", got, haa.sendsTo(hab), state)
 			}
 			if hab.sendsTo(haa) {
@@ -59,7 +59,7 @@ func TestLegOfARestartedPeerIsKept(t *testing.T) {
 				w.t.Errorf("judged anew are the legs from %v, want hab's at its start and at the next one", got)
 			}
 		})
-		if !haa.sendsTo(hab) || haa.peerIs(hab.addr).leg != liveness.LegProved {
+		if !haa.sendsTo(hab) || haa.peerIs(hab.addr).LegTo != liveness.LegProved {
 			t.Error("lost for want of a word")
 		}
 		haa.post(w.t.Context(), peerSpoke{peering.Peer{Addr: hab.addr, Heard: time.Now(), Hello: peering.Hello{

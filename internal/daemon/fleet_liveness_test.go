@@ -23,41 +23,11 @@ func TestDeadActiveIsFollowedAtOnce(t *testing.T) {
 		if got := b.journalled("transition"); got[len(got)-1] != want {
 			t.Errorf("journal ends with %q, want %q", got[len(got)-1], want)
 		}
-		if got := b.target(a.addr).State; got != steering.Down {
-			t.Errorf("the dead host's haproxy is %s", got)
-		}
-		b.on(func(time.Time) {
-			if got := b.path.flips[a.addr]; got != steering.Down {
-				t.Errorf("its flows still go there: %s", got)
-			}
-		})
-	})
-}
-
-// With more than two hosts the better ones go first, by their skews.
-func TestBetterOnesGoFirst(t *testing.T) {
-	inFleet(t, members(3), func(w *fleetWorld) {
-		a, b, c := w.settled()[0], w.fleet[1], w.fleet[2]
-		a.isolate(true)
-		b.live(a.addr, liveness.Up, liveness.Down)
-		c.live(a.addr, liveness.Up, liveness.Down)
-		pass(skewOf(2) - time.Millisecond)
-		if b.state("VI_1") != vrrp.Backup || c.state("VI_1") != vrrp.Backup {
-			t.Error("took over before its skew")
-		}
-		pass(time.Second)
-		if b.state("VI_1") != vrrp.Active || c.state("VI_1") != vrrp.Backup {
-			t.Errorf("b is %s, c is %s; want the better one active", b.state("VI_1"), c.state("VI_1"))
-		}
-		if got := c.journalled("transition"); len(got) != 1 {
-			t.Errorf("c moved: %q", got)
-		}
-
-		// Of the last two, nobody needs to wait.
-		b.isolate(true)
-		c.live(b.addr, liveness.Up, liveness.Down)
-		if c.state("VI_1") != vrrp.Active {
-			t.Errorf("the last one is %s", c.state("VI_1"))
+		b.goodFor(a.addr, steering.Drain) // its flows go there until its death is certain
+		b.buried(a.addr)
+		b.goodFor(a.addr, steering.Down)
+		if got := b.journalled("peer"); !strings.Contains(got[len(got)-1], "suspect>host_dead") {
+			t.Errorf("journal ends with %q", got[len(got)-1])
 		}
 	})
 }
@@ -73,6 +43,7 @@ func TestDeadBackupMovesNothing(t *testing.T) {
 		if a.state("VI_1") != vrrp.Active || c.state("VI_1") != vrrp.Backup || len(c.journalled("transition")) != 1 {
 			t.Errorf("a is %s, c is %s", a.state("VI_1"), c.state("VI_1"))
 		}
+		a.buried(b.addr)
 		if a.target(b.addr).State != steering.Down || a.target(c.addr).State != steering.Up {
 			t.Error("flows do not follow")
 		}
@@ -120,6 +91,9 @@ func TestWithBothOutOfServiceTheVIPStays(t *testing.T) {
 	})
 }
 
+// obeyAfter is how long the adverts of a host that answers no probes count for nothing.
+const obeyAfter = time.Second
+
 // What a host that answers no probes still sends counts for nothing, for a while:
 // then it is taken to be alive.
 func TestAdvertsOfTheDead(t *testing.T) {
@@ -130,14 +104,14 @@ func TestAdvertsOfTheDead(t *testing.T) {
 			t.Fatalf("b is %s", b.state("VI_1"))
 		}
 		pass(obeyAfter - time.Millisecond)
-		if b.state("VI_1") != vrrp.Active || b.peerIs(a.addr).live != liveness.Down {
-			t.Errorf("obeyed the dead: %s, live %s", b.state("VI_1"), b.peerIs(a.addr).live)
+		if b.state("VI_1") != vrrp.Active || b.peerIs(a.addr).Session != liveness.Down {
+			t.Errorf("obeyed the dead: %s, live %s", b.state("VI_1"), b.peerIs(a.addr).Session)
 		}
 		pass(2 * time.Second)
 		w.expect(vrrp.Active, vrrp.Backup)
 		p := b.peerIs(a.addr)
-		if p.live != liveness.None || p.state != steering.Up {
-			t.Errorf("live %s, good for %s; want none, up", p.live, p.state)
+		if p.Session != liveness.None || p.State().Target() != steering.Up {
+			t.Errorf("live %s, good for %s; want none, up", p.Session, p.State().Target())
 		}
 		got := b.journalled("liveness")
 		if !strings.Contains(got[len(got)-1], "goes on advertising") {
@@ -299,7 +273,7 @@ func TestAliasesOfARestartedPeer(t *testing.T) {
 		a, b := w.settled()[0], w.fleet[1]
 		hello := a.said()
 		hello.Boot = 77
-		said := b.peerIs(a.addr).said
+		said := b.peerIs(a.addr).Said
 		said.Hello = hello
 		b.events <- peerSpoke{said} // over IPv4; the one over IPv6 follows
 		b.on(func(time.Time) {})

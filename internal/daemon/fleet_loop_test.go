@@ -66,7 +66,7 @@ func TestStopIsTold(t *testing.T) {
 		}
 
 		// Its successor says that it is there.
-		said := b.peerIs(a.addr).said
+		said := b.peerIs(a.addr).Said
 		said.Hello.Boot, said.Hello.State, said.Hello.Reason = 99, peering.Up, ""
 		b.post(w.t.Context(), peerSpoke{said})
 		b.on(func(time.Time) {
@@ -114,7 +114,7 @@ func TestDrainIsTold(t *testing.T) {
 		w.expect(vrrp.Backup, vrrp.Active)
 		a.post(w.t.Context(), connectionsCounted{7})
 		synctest.Wait()
-		if got := b.peerIs(a.addr).said.Hello.Left; got != 7 {
+		if got := b.peerIs(a.addr).Said.Hello.Left; got != 7 {
 			t.Errorf("b knows of %d connections that are left, want 7", got)
 		}
 		a.on(func(now time.Time) { a.drain(now, false) })
@@ -147,7 +147,7 @@ func TestDeadHAProxyIsTold(t *testing.T) {
 func TestHellos(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
-		hello := b.peerIs(a.addr).said.Hello
+		hello := b.peerIs(a.addr).Said.Hello
 		want := []steering.Service{{VIP: vip, Port: 80, Proto: steering.TCP}}
 		if !slices.Equal(hello.Services, want) || hello.MAC != [6]byte{2, 0, 0, 0, 0, 1} || !slices.Equal(hello.Addresses, a.addrs) {
 			t.Errorf("hello %+v", hello)
@@ -174,8 +174,8 @@ func TestReloadWithOtherPeers(t *testing.T) {
 		if got.Hold || len(got.Targets) != 2 || !slices.Equal(got.Peers, []netip.Addr{c.addr}) || got.Policy != steering.Local {
 			t.Errorf("wish %+v", got)
 		}
-		if p := a.peerIs(c.addr); p.live != liveness.Up || p.state != steering.Up {
-			t.Errorf("the peer that stays is %s, %s", p.live, p.state)
+		if p := a.peerIs(c.addr); p.Session != liveness.Up || p.State().Target() != steering.Up {
+			t.Errorf("the peer that stays is %s, %s", p.Session, p.State().Target())
 		}
 		a.on(func(time.Time) {
 			if want := (liveness.Timing{Interval: 5 * time.Millisecond, Multiplier: 4}); a.prober.timing != want {
@@ -188,8 +188,8 @@ func TestReloadWithOtherPeers(t *testing.T) {
 		// Events of the one that has gone are late.
 		a.live(b.addr, liveness.Up, liveness.Down)
 		a.reload(member(1, 3))
-		if p := a.peerIs(b.addr); p.live != liveness.Unknown || p.state != steering.Down {
-			t.Errorf("the peer that has come is %s, %s; want to know nothing of it", p.live, p.state)
+		if p := a.peerIs(b.addr); p.Session != liveness.Unknown || p.State().Target() != steering.Down {
+			t.Errorf("the peer that has come is %s, %s; want to know nothing of it", p.Session, p.State().Target())
 		}
 		w.expect(vrrp.Active, vrrp.Backup, vrrp.Backup)
 	})
@@ -267,7 +267,13 @@ func TestWhyAPeerTakesNoFlows(t *testing.T) {
 		if got := reason(); got != "haproxy: gone" {
 			t.Errorf("reason %q", got)
 		}
+		b.haproxy(true, "pid 1")
 		a.live(b.addr, liveness.Up, liveness.Down)
+		if got := reason(); got != "does not answer; the flows that it has go there until that is certain" {
+			t.Errorf("reason %q while it is suspected", got)
+		}
+		b.isolate(true)
+		a.buried(b.addr)
 		if got := reason(); got != "does not answer" {
 			t.Errorf("reason %q", got)
 		}
@@ -304,7 +310,7 @@ func TestNewAddressIsTold(t *testing.T) {
 				t.Errorf("S-BFD is answered on %v", got)
 			}
 		})
-		if got := w.fleet[1].peerIs(a.addr).said.Hello.Addresses; !slices.Contains(got, w4(77)) {
+		if got := w.fleet[1].peerIs(a.addr).Said.Hello.Addresses; !slices.Contains(got, w4(77)) {
 			t.Errorf("the peer knows of %v", got)
 		}
 	})

@@ -190,8 +190,7 @@ func (a *fleetAdapters) fleet(peers []netip.Addr) *fleet {
 		},
 		watchDeparted: a.departed.Set,
 	}
-	f.setPeers(peers)
-	f.inherit(a.path.Targets())
+	f.begin(time.Now(), peers, a.path.Targets())
 	return f
 }
 

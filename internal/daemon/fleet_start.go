@@ -69,7 +69,7 @@ func (h *host) joinFleet(ctx context.Context, l *loop) error {
 			}
 		}
 	}
-	if err := a.path.Prepare(l.wish(f, l.self(f.peers)), func(name string) bool { return resume[name] }); err != nil {
+	if err := a.path.Prepare(l.wish(f, l.self(f)), func(name string) bool { return resume[name] }); err != nil {
 		return errors.Join(err, a.abandon(true))
 	}
 	h.fleet, h.channel, l.fleet, l.resume = a, a.channel, f, resume

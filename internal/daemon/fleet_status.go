@@ -10,6 +10,7 @@ import (
 	"hafast/internal/control"
 	"hafast/internal/datapath"
 	"hafast/internal/liveness"
+	"hafast/internal/peers"
 	"hafast/internal/steering"
 	"hafast/pkg/loader"
 )
@@ -29,40 +30,44 @@ func (l *loop) fleetStatus(st *control.Status) {
 			st.Targets[i].Connections = &n
 		}
 	}
-	for _, p := range f.others() {
-		hello := p.said.Hello
+	for _, p := range f.peers.Hosts() {
+		hello := p.Said.Hello
+		state := p.State()
 		t := control.Target{
-			Node: hello.Node, Address: p.addr.String(), State: p.state.String(),
-			Reason: p.reason(), Services: len(hello.Services),
-			Leg: p.leg.String(), LegFrom: p.legFrom.State.String(), LegReason: p.legReason(),
+			Node: hello.Node, Address: p.Addr.String(), State: state.Target().String(), Host: state.String(),
+			Reason: reasonOf(p), Services: len(hello.Services),
+			Leg: p.LegTo.String(), LegFrom: p.LegFrom.State.String(), LegReason: legReason(p),
 		}
-		if p.state == steering.Drain && p.heard() {
+		if state.Target() == steering.Drain && p.Heard() {
 			left := int(hello.Left)
 			t.Connections = &left
 		}
 		st.Targets = append(st.Targets, t)
 	}
-	for _, p := range f.peers {
+	for _, p := range f.peers.All() {
 		st.Liveness = append(st.Liveness, control.Liveness{
-			Peer: p.said.Hello.Node, Address: p.addr.String(), State: p.live.String(), Since: p.liveSince,
+			Peer: p.Said.Hello.Node, Address: p.Addr.String(), State: p.Session.String(), Since: p.SessionSince,
 			IntervalMS: float64(l.cfg.Liveness.Interval.Microseconds()) / 1000, Multiplier: l.cfg.Liveness.Multiplier,
 		})
 	}
 	st.XDP.Lease = &control.Lease{Lapses: f.lapses}
 }
 
-// reason says why a peer's haproxy takes no new flows.
-func (p *peer) reason() string {
+// reasonOf says why a peer's haproxy takes no new flows.
+func reasonOf(p *peers.Peer) string {
+	state := p.State()
 	switch {
-	case p.state == steering.Up:
+	case state == peers.Up:
 		return ""
-	case !p.heard():
+	case !p.Heard():
 		return "nothing heard of it yet"
-	case p.live == liveness.Down, p.gone:
+	case state == peers.Suspect:
+		return "does not answer; the flows that it has go there until that is certain"
+	case state == peers.HostDead:
 		return "does not answer"
-	case p.said.Hello.Reason != "":
-		return p.said.Hello.Reason
-	case p.live == liveness.AdminDown:
+	case p.Said.Hello.Reason != "":
+		return p.Said.Hello.Reason
+	case p.Session == liveness.AdminDown:
 		return "its daemon does not renew its lease, or is out of service"
 	default:
 		return "silent"

@@ -15,6 +15,7 @@ import (
 	"hafast/internal/link"
 	"hafast/internal/liveness"
 	"hafast/internal/peering"
+	"hafast/internal/peers"
 	"hafast/internal/steering"
 	"hafast/pkg/vrrp"
 )
@@ -70,9 +71,6 @@ func members(count int) []string {
 // leaseFor is the default of liveness.lease.
 const leaseFor = 100 * time.Millisecond
 
-// skewOf is how long the host with that number lets better ones go first.
-func skewOf(n int) time.Duration { return time.Second * time.Duration(256-105+n) / 256 }
-
 // inFleet runs f in a bubble with a host for each configuration. What a host is to start
 // with is for prepare: f begins when all have started.
 func inFleet(t *testing.T, configs []string, f func(w *fleetWorld), prepare ...func(h *fleetHost)) {
@@ -119,7 +117,7 @@ func (w *fleetWorld) join(h *testHost) *fleetHost {
 		count:         func(on bool) { m.path.counting = on },
 		watchDeparted: func(hosts []netip.Addr) { m.path.departed = hosts },
 	}
-	h.loop.fleet.setPeers(h.cfg.Peers)
+	h.loop.fleet.begin(time.Now(), h.cfg.Peers, nil)
 	w.fleet = append(w.fleet, m)
 	return m
 }
@@ -158,13 +156,29 @@ func (h *fleetHost) liveWith(peer netip.Addr, from, to liveness.State, e livenes
 	synctest.Wait()
 }
 
+// silence reports that no hello has come from the peer for a while.
+func (h *fleetHost) silence(peer netip.Addr) {
+	h.t.Helper()
+	said := h.peerIs(peer).Said
+	said.Silent = true
+	h.post(h.t.Context(), peerSpoke{said})
+	synctest.Wait()
+}
+
+// buried reports the peer's silence, and waits until the host is sure of its death.
+func (h *fleetHost) buried(peer netip.Addr) {
+	h.t.Helper()
+	h.silence(peer)
+	pass(time.Second + leaseEvery)
+}
+
 // numb is the evidence of a host at which nothing arrives.
 var numb = liveness.Evidence{Witness: liveness.Silent}
 
 // peerIs copies what the host knows of another.
-func (h *fleetHost) peerIs(a netip.Addr) (p peer) {
+func (h *fleetHost) peerIs(a netip.Addr) (p peers.Peer) {
 	h.t.Helper()
-	h.on(func(time.Time) { p = *h.loop.fleet.peer(a) })
+	h.on(func(time.Time) { p = *h.loop.fleet.peers.Peer(a) })
 	return p
 }
 

@@ -10,6 +10,7 @@ import (
 	"hafast/internal/link"
 	"hafast/internal/metrics"
 	"hafast/internal/ownership"
+	"hafast/internal/peering"
 	"hafast/pkg/vrrp"
 )
 
@@ -38,6 +39,8 @@ type instance struct {
 	shown metrics.Instance
 	// accused is set while a rival's claim waits to be answered.
 	accused bool
+	// waiting is set while others go first to take a lost Active's place.
+	waiting *waiting
 	// late is how late the timer of the last promotion was.
 	late time.Duration
 }
@@ -79,6 +82,15 @@ func (in *instance) vips() []string {
 		out[i] = v.Prefix.Addr().String()
 	}
 	return out
+}
+
+// key stands for the virtual router in hellos.
+func (in *instance) key() uint32 {
+	vips := make([]netip.Addr, len(in.VIPs))
+	for i, v := range in.VIPs {
+		vips[i] = v.Prefix.Addr()
+	}
+	return peering.RouterKey(in.VRID, vips)
 }
 
 // interfaces are all that must be there for the instance to take part.

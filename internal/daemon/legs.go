@@ -7,6 +7,7 @@ import (
 	"hafast/internal/control"
 	"hafast/internal/liveness"
 	"hafast/internal/peering"
+	"hafast/internal/peers"
 )
 
 // legChanged is what is known now of the ways between this host and a peer.
@@ -21,14 +22,14 @@ type legProber interface {
 // legChanged takes in what this host has found out of the leg from a peer. Whoever sends
 // on needs to know: it goes into the next hello.
 func (l *loop) legChanged(now time.Time, ev liveness.LegEvent) {
-	p := l.fleet.peer(ev.Peer.Addr)
+	p := l.fleet.peers.Peer(ev.Peer.Addr)
 	if p == nil {
 		return
 	}
-	was := p.legFrom
-	p.legFrom = ev
+	was := p.LegFrom
+	p.LegFrom = ev
 	l.arrange()
-	if was.State != ev.State && p.live == liveness.Up {
+	if was.State != ev.State && p.Session == liveness.Up {
 		cause := "what " + l.nameOf(p) + " sends on arrives here"
 		if ev.State == liveness.LegLost {
 			cause = "what " + l.nameOf(p) + " sends on does not arrive here"
@@ -39,8 +40,8 @@ func (l *loop) legChanged(now time.Time, ev liveness.LegEvent) {
 
 // followLeg takes in what a peer says of the leg to it. A peer that says nothing, because
 // it has only just begun to probe, leaves what was known.
-func (l *loop) followLeg(now time.Time, p *peer) {
-	said, ok := p.said.Hello.Leg(l.fleet.boot)
+func (l *loop) followLeg(now time.Time, p *peers.Peer) {
+	said, ok := p.Said.Hello.Leg(l.fleet.boot)
 	if !ok {
 		return
 	}
@@ -48,20 +49,20 @@ func (l *loop) followLeg(now time.Time, p *peer) {
 	if said.Arrives {
 		state = liveness.LegProved
 	}
-	if state == p.leg {
+	if state == p.LegTo {
 		return
 	}
-	was := p.leg
-	p.leg = state
-	for _, q := range l.fleet.peers {
-		if same(p, q) { // the way to one address of a host is the way to it by another
-			l.fleet.path.SetLeg(q.addr, state == liveness.LegProved)
+	was := p.LegTo
+	p.LegTo = state
+	for _, q := range l.fleet.peers.All() {
+		if peers.Same(p, q) { // the way to one address of a host is the way to it by another
+			l.fleet.path.SetLeg(q.Addr, state == liveness.LegProved)
 		}
 	}
 	name := l.nameOf(p)
 	if state == liveness.LegLost {
-		l.log.Warn("new flows stay on this host: what it sends on to a peer does not arrive there", "peer", name, "reason", p.legReason())
-		l.record(now, control.Event{Kind: "leg", From: was.String(), To: state.String(), Cause: "new flows do not go to " + name + ": " + p.legReason()})
+		l.log.Warn("new flows stay on this host: what it sends on to a peer does not arrive there", "peer", name, "reason", legReason(p))
+		l.record(now, control.Event{Kind: "leg", From: was.String(), To: state.String(), Cause: "new flows do not go to " + name + ": " + legReason(p)})
 		return
 	}
 	l.log.Info("what this host sends on to a peer arrives there", "peer", name)
@@ -69,16 +70,16 @@ func (l *loop) followLeg(now time.Time, p *peer) {
 }
 
 // legReason says why no new flows go to a peer that would take them; empty if they do.
-func (p *peer) legReason() string {
+func legReason(p *peers.Peer) string {
 	switch {
-	case p.leg == liveness.LegProved:
+	case p.LegTo == liveness.LegProved:
 		return ""
-	case p.leg == liveness.LegLost && !p.legFrom.Forwards:
+	case p.LegTo == liveness.LegLost && !p.LegFrom.Forwards:
 		return "its probes do not arrive here, so that nothing is proved: is UDP port 7784 let through from it?"
-	case p.leg == liveness.LegLost:
+	case p.LegTo == liveness.LegLost:
 		return "its probes arrive here, and what this host's XDP program sends back does not arrive there: " +
 			"the far end of a veth without a program, a switch or hypervisor that drops foreign source addresses, a one-way link"
-	case p.heard() && !p.said.Silent && len(p.said.Hello.Legs) == 0:
+	case p.Heard() && !p.Said.Silent && len(p.Said.Hello.Legs) == 0:
 		return "it has not yet said whether frames of this host arrive there; versions before this one never do"
 	default:
 		return "not proved yet that frames of this host arrive there"
@@ -88,13 +89,13 @@ func (p *peer) legReason() string {
 // legsOf are what this host says of the ways to it: each host once, however many of its
 // addresses are probed.
 func (f *fleet) legsOf() (list []peering.Leg) {
-	for _, p := range f.peers {
-		if p.said.Hello.Boot == 0 || p.legFrom.State == liveness.LegUnknown {
+	for _, p := range f.peers.All() {
+		if p.Said.Hello.Boot == 0 || p.LegFrom.State == liveness.LegUnknown {
 			continue
 		}
 		leg := peering.Leg{
-			From:    peering.LegKey(p.said.Hello.Boot),
-			Arrives: p.legFrom.State == liveness.LegProved, Forwards: p.legFrom.Forwards,
+			From:    peering.LegKey(p.Said.Hello.Boot),
+			Arrives: p.LegFrom.State == liveness.LegProved, Forwards: p.LegFrom.Forwards,
 		}
 		at := slices.IndexFunc(list, func(l peering.Leg) bool { return l.From == leg.From })
 		if at < 0 {

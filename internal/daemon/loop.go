@@ -119,6 +119,7 @@ type loop struct {
 	// beatDue is when the lease is to be renewed.
 	beatDue time.Time
 	exposed bool // the watch on rivals does not know yet what is ours
+	moved   bool // the peers do not know yet where this host stands in the elections
 
 	// quiet keeps the log and the journal readable under a flood.
 	quiet throttle.Throttle
@@ -158,6 +159,9 @@ func (l *loop) run(stop, kill, leave context.Context) {
 	}
 	for !l.stopping || l.busy() {
 		l.defend()
+		if l.moved {
+			l.arrange()
+		}
 		l.arm()
 		select {
 		case ev := <-l.events:
@@ -232,6 +236,8 @@ func (l *loop) handle(now time.Time, ev event) {
 	case connectionsCounted:
 		l.fleet.connections = ev.n
 		l.arrange()
+	case turnDue:
+		l.turnDue(now, l.instance(ev.instance))
 	case resumeDue:
 		l.resumeNow(now)
 	}

@@ -9,8 +9,8 @@ import (
 	"hafast/internal/control"
 	"hafast/internal/liveness"
 	"hafast/internal/peering"
+	"hafast/internal/peers"
 	"hafast/internal/steering"
-	"hafast/pkg/vrrp"
 )
 
 type (
@@ -31,39 +31,128 @@ type (
 	connectionsCounted struct{ n int }
 )
 
-// livenessChanged acts on a peer's life and death. The election comes first.
+// livenessChanged acts on a peer's life and death.
 func (l *loop) livenessChanged(now time.Time, ev liveness.Event) {
-	p := l.fleet.peer(ev.Peer.Addr)
+	p := l.fleet.peers.Peer(ev.Peer.Addr)
 	if p == nil {
 		return
 	}
-	was := p.live
-	p.live = ev.To
-	if was != ev.To {
-		p.liveSince = now
-	}
-	trusted := liveness.Trust(ev.Evidence)
-	switch {
-	case ev.To == liveness.Down && l.fleet.answersElsewhere(p):
-		// One of its addresses is in trouble, the host is not.
-	case ev.To == liveness.Down && trusted, ev.To == liveness.AdminDown:
+	was, trusted := p.Session, liveness.Trust(ev.Evidence)
+	if ev.To == liveness.AdminDown || ev.To == liveness.Down && trusted {
 		l.feelAgain(now)
-		l.setLife(p)
-		l.activeLost(now, p, ev.To == liveness.Down)
-	case ev.To == liveness.Down:
-		l.lifeIs(p, vrrp.LifeUnknown)
-		l.goNumb(now)
-	default:
-		l.setLife(p)
 	}
-	l.assess(p)
-	l.arrange()
+	l.step(now, p.Addr, peers.Probed{To: ev.To, Doubtful: !trusted})
 	if was != ev.To || trusted {
 		l.record(now, control.Event{Kind: "liveness", To: ev.To.String(), Cause: l.tellLiveness(p, ev, trusted)})
 	}
 }
 
-func (l *loop) tellLiveness(p *peer, ev liveness.Event, trusted bool) string {
+// peerSpoke takes in what a peer says of itself.
+func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
+	p := l.fleet.peers.Peer(said.Addr)
+	if p == nil {
+		return
+	}
+	before := p.Said
+	if session := l.fleet.session(p); said.Hello.Boot != before.Hello.Boot {
+		p.LegFrom = liveness.LegEvent{Peer: session} // probes to its predecessor say nothing of it
+		l.fleet.legs.Restart(session)
+	}
+	l.step(now, p.Addr, peers.Spoke{Peer: said})
+	if text := tellHello(l.nameOf(p), before, said); text != "" {
+		l.record(now, control.Event{Kind: "peer", Cause: text})
+	}
+}
+
+// departedGone takes note that the host of a peer that has departed does not answer any
+// more, or that it does again.
+func (l *loop) departedGone(now time.Time, addr netip.Addr, gone bool) {
+	l.step(now, addr, peers.Vanished{Gone: gone})
+}
+
+// step takes what was found out about a peer to its state machine, and does what that
+// asks for.
+func (l *loop) step(now time.Time, addr netip.Addr, ev peers.Event) {
+	l.perceive(now, l.fleet.peers.Step(now, addr, ev))
+	if p := l.fleet.peers.Peer(addr); p != nil {
+		l.followLeg(now, p)
+	}
+	l.arrange()
+}
+
+// perceive does what the peers' state machines ask for, in their order: the election comes
+// first.
+func (l *loop) perceive(now time.Time, outputs []peers.Output) {
+	f := l.fleet
+	for _, out := range outputs {
+		switch out := out.(type) {
+		case peers.LifeChanged:
+			l.lifeIs(out)
+		case peers.ActiveLost:
+			l.activeLost(now, out.Peer, out.Dead)
+		case peers.Doubted:
+			l.goNumb(now)
+		case peers.Probing:
+			if out.On {
+				f.prober.Resume(f.session(out.Peer))
+			} else {
+				f.prober.Suspend(f.session(out.Peer))
+			}
+		case peers.Watching:
+			f.watchDeparted(out.Addrs)
+		case peers.LeftToAdverts:
+			l.record(now, control.Event{
+				Kind: "liveness", To: liveness.None.String(),
+				Cause: l.nameOf(out.Peer) + " answers no probes but " + out.Sign + ": left to adverts",
+			})
+		case peers.StateChanged:
+			l.peerChanged(now, out)
+		}
+	}
+	l.takeTurns(now)
+}
+
+// heardDespite takes note of an advert from a host whose adverts do not count.
+func (l *loop) heardDespite(now time.Time, from netip.Addr) {
+	if p := l.fleet.peers.Owner(from); p != nil {
+		l.step(now, p.Addr, peers.Advertised{})
+	}
+}
+
+// lifeIs has the election and state sync know what S-BFD says of a peer.
+func (l *loop) lifeIs(out peers.LifeChanged) {
+	if l.sync.channel != nil {
+		l.sync.channel.SetAlive(out.Peer.Addr, out.Peer.Session == liveness.Up)
+	}
+	for _, a := range out.Addrs {
+		l.router.SetLife(a, out.Life)
+	}
+}
+
+// peerChanged has the data path follow a peer's state at once, and says what became of
+// flows.
+func (l *loop) peerChanged(now time.Time, c peers.StateChanged) {
+	if target := c.To.Target(); target != c.From.Target() {
+		l.fleet.path.Flip(c.Peer.Addr, target)
+	}
+	cause := ""
+	switch {
+	case c.To == peers.HostDead && c.From == peers.Suspect:
+		cause = "has answered nothing since it was suspected: the flows that it had are reset"
+	case c.To == peers.HostDead:
+		cause = "has no daemon, and now the host has ceased to answer: its flows are given up"
+	case c.From == peers.HostDead && c.To == peers.DaemonStopped:
+		cause = "answers again, without its daemon: its flows go there"
+	case c.From == peers.Suspect && c.To == peers.Up:
+		cause = "is there after all: suspected without need, its flows went there all the while"
+		l.metrics.FalseAlarm()
+	default:
+		return
+	}
+	l.record(now, control.Event{Kind: "peer", From: c.From.String(), To: c.To.String(), Cause: l.nameOf(c.Peer) + " " + cause})
+}
+
+func (l *loop) tellLiveness(p *peers.Peer, ev liveness.Event, trusted bool) string {
 	name := l.nameOf(p)
 	switch ev.To {
 	case liveness.Up:
@@ -71,7 +160,7 @@ func (l *loop) tellLiveness(p *peer, ev liveness.Event, trusted bool) string {
 	case liveness.AdminDown:
 		return name + " is out of service"
 	case liveness.None:
-		if p.leaving() {
+		if p.Stopping() {
 			return name + " has said goodbye"
 		}
 		return name + " does not answer S-BFD: left to adverts"
@@ -86,128 +175,11 @@ func (l *loop) tellLiveness(p *peer, ev liveness.Event, trusted bool) string {
 }
 
 // nameOf is what people know a peer by.
-func (l *loop) nameOf(p *peer) string {
-	if node := p.said.Hello.Node; node != "" {
-		return fmt.Sprintf("%s (%s)", node, p.addr)
+func (l *loop) nameOf(p *peers.Peer) string {
+	if node := p.Said.Hello.Node; node != "" {
+		return fmt.Sprintf("%s (%s)", node, p.Addr)
 	}
-	return p.addr.String()
-}
-
-// setLife tells the election and state sync what S-BFD says of the peer.
-func (l *loop) setLife(p *peer) {
-	l.alive(p)
-	switch p.live {
-	case liveness.Up:
-		l.lifeIs(p, vrrp.LifeUp)
-	case liveness.Down:
-		l.lifeIs(p, vrrp.LifeDown)
-	default:
-		l.lifeIs(p, vrrp.LifeUnknown)
-	}
-}
-
-func (l *loop) lifeIs(p *peer, life vrrp.Life) {
-	for _, a := range p.addresses() {
-		l.router.SetLife(a, life)
-	}
-}
-
-// activeLost tells the instances whose Active was on the peer. If nobody is known to be
-// Active, the last other host that has died may have been: not one that is out of
-// service, which may be starting at this very moment.
-func (l *loop) activeLost(now time.Time, p *peer, dead bool) {
-	alone := l.fleet.alone(p)
-	for _, in := range l.instances {
-		machine := l.router.Machine(in.Name)
-		if machine.State() == vrrp.Backup && (p.has(machine.ActiveAddr()) || dead && alone && !machine.ActiveAddr().IsValid()) {
-			l.perform(now, l.router.Step(now, in.Name, vrrp.ActiveLost{Alone: alone}))
-		}
-	}
-}
-
-// obeyAfter is how long a host that answers no probe may go on advertising before it
-// is taken to be alive after all: without S-BFD, or on a network that loses it.
-const obeyAfter = time.Second
-
-// heardDespite takes note of an advert from a peer whose session is down.
-func (l *loop) heardDespite(now time.Time, p *peer) {
-	if p != nil && p.live == liveness.Down && now.Sub(p.liveSince) >= obeyAfter {
-		l.stillThere(now, p, "goes on advertising")
-	}
-}
-
-// stillThere ends the session with a peer that answers no probes and is alive.
-func (l *loop) stillThere(now time.Time, p *peer, how string) {
-	p.live, p.liveSince = liveness.None, now
-	l.setLife(p)
-	l.assess(p)
-	l.arrange()
-	l.record(now, control.Event{Kind: "liveness", To: p.live.String(), Cause: l.nameOf(p) + " answers no probes but " + how + ": left to adverts"})
-}
-
-// owner is the peer whose own address it is, first of all as configured; nil if it is
-// nobody's.
-func (f *fleet) owner(a netip.Addr) *peer {
-	if p := f.peer(a); p != nil {
-		return p
-	}
-	for _, p := range f.peers {
-		if p.has(a) {
-			return p
-		}
-	}
-	return nil
-}
-
-// peerSpoke takes in what a peer says of itself.
-func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
-	p := l.fleet.peer(said.Addr)
-	if p == nil {
-		return
-	}
-	before := *p
-	l.lifeIs(p, vrrp.LifeUnknown) // by the addresses it had
-	p.said = said
-	if p.departed() != before.departed() {
-		p.gone = false
-		l.fleet.watchDeparted(l.fleet.departed())
-	}
-	session := l.fleet.session(p)
-	if said.Hello.Boot != before.said.Hello.Boot {
-		p.legFrom = liveness.LegEvent{Peer: session} // probes to its predecessor say nothing of it
-		l.fleet.legs.Restart(session)
-	}
-	switch {
-	case p.leaving() && !before.leaving():
-		l.fleet.prober.Suspend(session)
-		l.activeLost(now, p, false)
-	case !p.leaving() && before.leaving():
-		l.fleet.prober.Resume(session)
-	}
-	l.followLeg(now, p)
-	l.setLife(p)
-	l.assess(p)
-	l.arrange()
-	if text := tellHello(l.nameOf(p), before.said, said); text != "" {
-		l.record(now, control.Event{Kind: "peer", Cause: text})
-	}
-}
-
-// departedGone takes note that the host of a peer that has departed does not answer any
-// more, or that it does again. Its connections went on; now they are dead.
-func (l *loop) departedGone(now time.Time, addr netip.Addr, gone bool) {
-	p := l.fleet.peer(addr)
-	if p == nil || !p.departed() {
-		return // it is back, or nobody's peer
-	}
-	p.gone = gone
-	l.assess(p)
-	l.arrange()
-	cause := ": its daemon was gone, and now the host has ceased to answer: its flows are given up"
-	if !gone {
-		cause = ": the host answers again, without its daemon: its flows go there"
-	}
-	l.record(now, control.Event{Kind: "peer", Cause: l.nameOf(p) + cause})
+	return p.Addr.String()
 }
 
 // tellHello puts into words what is new of a peer; empty if nothing is worth it.
@@ -227,24 +199,6 @@ func tellHello(name string, before, now peering.Peer) string {
 		return text
 	}
 	return ""
-}
-
-// assess works out what a peer's haproxy is good for; what is new counts at once.
-func (l *loop) assess(p *peer) {
-	for _, q := range l.fleet.peers {
-		if !same(p, q) {
-			continue
-		}
-		host := *q
-		if l.fleet.answersElsewhere(q) {
-			host.live = liveness.Up // by one address is by all
-		}
-		host.gone = l.fleet.gone(q)
-		if state := host.fit(); state != q.state {
-			q.state = state
-			l.fleet.path.Flip(q.addr, state)
-		}
-	}
 }
 
 // servicesFound takes in what haproxy listens on.

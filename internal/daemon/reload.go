@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -121,12 +120,7 @@ func (l *loop) apply(now time.Time, cfg *config.Config) error {
 	l.checker.watch(cfg)
 	l.forgetChecks()
 	if l.fleet != nil {
-		for _, p := range l.fleet.peers {
-			if !slices.Contains(cfg.Peers, p.addr) {
-				l.lifeIs(p, vrrp.LifeUnknown)
-			}
-		}
-		l.fleet.setPeers(cfg.Peers)
+		l.perceive(now, l.fleet.setPeers(cfg.Peers))
 		if err := l.fleet.prober.SetTiming(timing(cfg.Liveness)); err != nil {
 			l.log.Error("the pace of liveness stays as it was", "error", err)
 		}
@@ -156,6 +150,7 @@ func split(outputs []vrrp.Output, match func(vrrp.Output) bool) (matching, other
 func (in *instance) inherit(old *instance) {
 	in.source, in.fault, in.since, in.transitions = old.source, old.fault, old.since, old.transitions
 	in.effective, in.outOfService, in.late, in.shown = old.effective, old.outOfService, old.late, old.shown
+	in.waiting = old.waiting
 }
 
 // hostPrepared lets the new instances begin and gives the old ones another look.

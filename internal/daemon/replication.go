@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"hafast/internal/control"
-	"hafast/internal/liveness"
 	"hafast/internal/peering"
+	"hafast/internal/peers"
 	"hafast/pkg/vrrp"
 )
 
@@ -43,13 +43,6 @@ func (l *loop) readinessChanged(now time.Time, ready bool) {
 		cause = "not in sync with a peer: no preemption until then"
 	}
 	l.record(now, control.Event{Kind: "sync", Cause: cause})
-}
-
-// alive tells the channel what S-BFD says of a peer.
-func (l *loop) alive(p *peer) {
-	if l.sync.channel != nil {
-		l.sync.channel.SetAlive(p.addr, p.live == liveness.Up)
-	}
 }
 
 // moves tells whether an action begins or ends this host's being responsible for VIPs.
@@ -146,14 +139,14 @@ func (l *loop) noteDoubles(told []peering.Neighbour) {
 		return
 	}
 	for i, n := range told {
-		p := l.fleet.peer(n.Addr)
-		if p == nil || slices.Contains(l.sync.doubled, p.addr) {
+		p := l.fleet.peers.Peer(n.Addr)
+		if p == nil || slices.Contains(l.sync.doubled, p.Addr) {
 			continue
 		}
 		for _, former := range told[:i] {
-			if q := l.fleet.peer(former.Addr); q != nil && same(q, p) {
-				l.sync.doubled = append(l.sync.doubled, p.addr)
-				l.log.Warn("two peers are one host, which is told everything twice: "+control.SyncOnce, "peer", l.nameOf(q), "again", p.addr)
+			if q := l.fleet.peers.Peer(former.Addr); q != nil && peers.Same(q, p) {
+				l.sync.doubled = append(l.sync.doubled, p.Addr)
+				l.log.Warn("two peers are one host, which is told everything twice: "+control.SyncOnce, "peer", l.nameOf(q), "again", p.Addr)
 				break
 			}
 		}

@@ -53,7 +53,17 @@ type testHost struct {
 // reach is whether a host hears the others and is heard by them. While hosts run it is
 // changed by set alone: a host that says something at the same moment would sometimes be
 // heard and sometimes not.
-type reach struct{ deaf, mute atomic.Bool }
+type reach struct {
+	deaf, mute atomic.Bool
+	// lost is a host that alone is not heard.
+	lost atomic.Pointer[testHost]
+}
+
+// lose has one host's words lost, alone.
+func (r *reach) lose(from *testHost) {
+	synctest.Wait()
+	r.lost.Store(from)
+}
 
 // set changes it between two moments: all that was said before has arrived.
 func (r *reach) set(deaf, mute bool) {
@@ -64,7 +74,7 @@ func (r *reach) set(deaf, mute bool) {
 
 // hears reports whether what from says now arrives at the host.
 func (h *testHost) hears(from *testHost) bool {
-	return h != from && !from.reach.mute.Load() && !h.reach.deaf.Load()
+	return h != from && !from.reach.mute.Load() && !h.reach.deaf.Load() && h.reach.lost.Load() != from
 }
 
 // deliver puts an event into the host's queue. Loops do so to each other and to

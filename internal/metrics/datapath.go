@@ -104,5 +104,8 @@ func (m *Metrics) XDPFallback(on bool) { m.xdpFallback.Set(truth(on)) }
 // LeaseRenewed records how much later than planned the lease was renewed.
 func (m *Metrics) LeaseRenewed(late time.Duration) { m.leaseLate.Observe(late.Seconds()) }
 
+// FalseAlarm counts a peer that was suspected and was there after all.
+func (m *Metrics) FalseAlarm() { m.falseAlarms.Inc() }
+
 // LeaseLapsed counts a lease that ran out before it was renewed.
 func (m *Metrics) LeaseLapsed() { m.leaseLapses.Inc() }

@@ -63,6 +63,7 @@ func TestDataPath(t *testing.T) {
 	watching(m)
 	m.LeaseRenewed(300 * time.Microsecond)
 	m.LeaseLapsed()
+	m.FalseAlarm()
 	m.XDPFallback(true)
 	body := scrape(t, m)
 	if n := len(series(body, "hafast_service_flows{")); n != 1 {
@@ -106,6 +107,7 @@ func TestDataPath(t *testing.T) {
 		`hafast_hellos_rejected_total{reason="ttl"} 1`,
 		`hafast_hellos_rejected_total{reason="version"} 0`,
 		`hafast_lease_lapses_total 1`,
+		`hafast_liveness_false_alarms_total 1`,
 		`hafast_lease_late_seconds_bucket{le="0.00025"} 0`,
 		`hafast_lease_late_seconds_bucket{le="0.0005"} 1`,
 	} {

@@ -51,6 +51,7 @@ type Metrics struct {
 	dataPath    *dataPathCollector
 	xdpFallback prometheus.Gauge
 	leaseLapses prometheus.Counter
+	falseAlarms prometheus.Counter
 	leaseLate   prometheus.Histogram
 
 	sync *syncCollector
@@ -178,7 +179,12 @@ func (m *Metrics) defineDataPath() {
 		Buckets:   latenessBuckets(),
 	})
 	m.sync = newSyncCollector()
-	m.registry.MustRegister(m.dataPath, m.xdpFallback, m.leaseLapses, m.leaseLate, m.sync)
+	m.falseAlarms = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: namespace,
+		Name:      "liveness_false_alarms_total",
+		Help:      "Peers that were suspected and answered again: liveness.interval and multiplier are quicker than this network or these hosts.",
+	})
+	m.registry.MustRegister(m.dataPath, m.xdpFallback, m.leaseLapses, m.falseAlarms, m.leaseLate, m.sync)
 }
 
 func (m *Metrics) gauge(name, help string, labels ...string) *prometheus.GaugeVec {

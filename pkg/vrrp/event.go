@@ -94,6 +94,10 @@ type (
 	// service, by other means than its advertisements. Alone is set when nobody
 	// else can be there to take over: a Backup then need not let better ones go first.
 	ActiveLost struct{ Alone bool }
+	// Vouched says that another router, which would take the Active's place before this one,
+	// has an Active: that this one hears of none is its own trouble. It counts as an advert
+	// that was heard.
+	Vouched struct{}
 	// Lapse says that this host stood still for so long that others must take it
 	// for dead. It is a Backup until it has heard what has become of them.
 	Lapse struct{}
@@ -115,6 +119,7 @@ func (Reconfigure) event() {}
 func (Promote) event()     {}
 func (Yield) event()       {}
 func (ActiveLost) event()  {}
+func (Vouched) event()     {}
 func (Lapse) event()       {}
 func (Defer) event()       {}
 func (Tick) event()        {}

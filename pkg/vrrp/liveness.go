@@ -62,6 +62,15 @@ func (m *Machine) activeLost(now time.Time, alone bool) []Action {
 	return nil
 }
 
+// vouched puts off the end of waiting as an advert would. Over a link that loses what the
+// Active sends to this router alone, RFC 9568 has it take over after its
+// Active_Down_Interval, beside an Active that all others follow.
+func (m *Machine) vouched(now time.Time) {
+	if m.state == Backup {
+		m.downAt, m.downCause = now.Add(m.activeDown()), CauseTimeout
+	}
+}
+
 // lapse has an Active give up what others may have taken while it stood still.
 func (m *Machine) lapse(now time.Time) []Action {
 	switch {

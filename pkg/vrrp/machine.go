@@ -117,6 +117,8 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		return m.yield(now)
 	case ActiveLost:
 		return m.activeLost(now, ev.Alone)
+	case Vouched:
+		m.vouched(now)
 	case Lapse:
 		return m.lapse(now)
 	case Defer:

@@ -1,0 +1,104 @@
+package daemon
+
+import (
+	"net/netip"
+	"time"
+
+	"hafast/internal/peering"
+	"hafast/internal/peers"
+	"hafast/pkg/vrrp"
+)
+
+// chanceProbes is how many times the detection of a death those who go first in a
+// succession have before the next one takes its turn.
+const chanceProbes = 3
+
+// turnDue says that an instance's turn may have come.
+type turnDue struct{ instance string }
+
+// waiting is an instance's wait for those who go first to take a lost Active's place.
+type waiting struct {
+	// active is the lost one.
+	active netip.Addr
+	// due is when those who go first have had their chance.
+	due time.Time
+}
+
+// activeLost has the instances follow whose Active was on the peer. If nobody is known to
+// be Active, the last other host that has died may have been: not one that is out of
+// service, which may be starting at this very moment.
+func (l *loop) activeLost(now time.Time, p *peers.Peer, dead bool) {
+	alone := l.fleet.peers.Alone(p)
+	for _, in := range l.instances {
+		machine := l.router.Machine(in.Name)
+		active := machine.ActiveAddr()
+		if machine.State() == vrrp.Backup && (p.Has(active) || dead && alone && !active.IsValid()) {
+			l.takeTurn(now, in, p, active)
+		}
+	}
+}
+
+// takeTurns looks again where others go first: one of them may be gone meanwhile.
+func (l *loop) takeTurns(now time.Time) {
+	for _, in := range l.instances {
+		l.turnDue(now, in)
+	}
+}
+
+// turnDue looks whether the instance still waits, and for whom.
+func (l *loop) turnDue(now time.Time, in *instance) {
+	if in == nil || in.waiting == nil {
+		return
+	}
+	machine, p := l.router.Machine(in.Name), l.fleet.peers.Owner(in.waiting.active)
+	if machine.State() != vrrp.Backup || machine.ActiveAddr() != in.waiting.active || p == nil || p.Present() {
+		in.waiting = nil // somebody has taken the place, or the Active is there after all
+		return
+	}
+	l.takeTurn(now, in, p, in.waiting.active)
+}
+
+// takeTurn has the instance take the lost Active's place if it is its turn. Everybody knows
+// from the hellos who is healthy and at which priority, so that nobody needs to wait for a
+// skew; the next one waits until those who go first have had their chance. If by then one
+// of them still follows an Active, it is this host alone that has lost it, and the Active
+// stays.
+func (l *loop) takeTurn(now time.Time, in *instance, lost *peers.Peer, active netip.Addr) {
+	own := peers.Candidate{Priority: l.router.Machine(in.Name).Priority(), Addrs: l.ownAddresses()}
+	turn := l.fleet.peers.Turn(in.key(), own, lost)
+	chance := time.Duration(turn.Ahead*chanceProbes*l.cfg.Liveness.Multiplier) * l.cfg.Liveness.Interval
+	switch {
+	case turn.Alone, turn.Known && turn.Ahead == 0, turn.Known && in.waiting != nil && !now.Before(in.waiting.due) && !turn.Vouched:
+		in.waiting = nil
+		l.perform(now, l.router.Step(now, in.Name, vrrp.ActiveLost{Alone: true}))
+	case !turn.Known:
+		in.waiting = nil
+		l.perform(now, l.router.Step(now, in.Name, vrrp.ActiveLost{}))
+	case in.waiting == nil:
+		in.waiting, l.moved = &waiting{active: active, due: now.Add(chance)}, true
+		l.later(chance, turnDue{in.Name})
+	case !now.Before(in.waiting.due):
+		in.waiting.due = now.Add(chance)
+		l.later(chance, turnDue{in.Name})
+		l.perform(now, l.router.Step(now, in.Name, vrrp.Vouched{}))
+	}
+}
+
+// standings are where this host stands in each election, for the peers to know.
+func (l *loop) standings() []peering.Router {
+	out := make([]peering.Router, len(l.instances))
+	for i, in := range l.instances {
+		machine := l.router.Machine(in.Name)
+		out[i] = peering.Router{Key: in.key(), Priority: machine.Priority()}
+		switch machine.State() {
+		case vrrp.Active:
+			out[i].Standing = peering.Leading
+		case vrrp.Backup:
+			out[i].Standing = peering.Seeking
+			if in.waiting == nil && machine.ActiveAddr().IsValid() {
+				out[i].Standing = peering.Following
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,78 @@
+package peers
+
+import (
+	"net/netip"
+	"slices"
+
+	"hafast/internal/peering"
+)
+
+// Candidate is who may take an Active's place.
+type Candidate struct {
+	// Priority is the effective one.
+	Priority uint8
+	// Addrs are the host's own ones. As on the wire, the highest breaks ties
+	// (RFC 9568 section 6.4.3); all hosts know all addresses, and so agree.
+	Addrs []netip.Addr
+}
+
+// before reports whether c goes before o.
+func (c Candidate) before(o Candidate) bool {
+	if c.Priority != o.Priority {
+		return c.Priority > o.Priority
+	}
+	return highest(o.Addrs).Less(highest(c.Addrs))
+}
+
+func highest(addrs []netip.Addr) netip.Addr {
+	if len(addrs) == 0 {
+		return netip.Addr{}
+	}
+	return slices.MaxFunc(addrs, netip.Addr.Compare)
+}
+
+// Turn is where this host stands among those that may take an Active's place.
+type Turn struct {
+	// Alone: nobody else is there.
+	Alone bool
+	// Known: everybody who is there has said where it stands. Where somebody has not, only
+	// the skew of RFC 9568 section 6.1 keeps hosts apart.
+	Known bool
+	// Ahead is how many go first.
+	Ahead int
+	// Vouched: one of these says that somebody is Active. If that has been so for long
+	// enough, it is this host alone that has lost the Active.
+	Vouched bool
+}
+
+// Turn finds out whose turn it is to take the place of the lost peer's host in the election
+// with that key, see peering.RouterKey.
+func (t *Table) Turn(key uint32, self Candidate, lost *Peer) Turn {
+	turn := Turn{Alone: true, Known: true}
+	for _, p := range t.Hosts() {
+		if Same(p, lost) || !p.Present() {
+			continue
+		}
+		turn.Alone = false
+		hello := p.Said.Hello
+		if len(hello.Routers) == 0 {
+			turn.Known = false // an earlier release, or no hello has come yet
+			continue
+		}
+		r, ok := hello.Router(key)
+		if !ok || r.Standing == peering.Apart {
+			continue
+		}
+		leads := r.Standing == peering.Leading
+		other := Candidate{Priority: r.Priority, Addrs: hello.Addresses}
+		if !leads && (r.Priority == 0 || self.before(other)) {
+			continue // out of service, or after this host
+		}
+		turn.Ahead++
+		turn.Vouched = turn.Vouched || leads || r.Standing == peering.Following
+	}
+	return turn
+}
+
+// Alone reports whether nobody but the lost peer's host may take this host's place.
+func (t *Table) Alone(lost *Peer) bool { return t.Turn(0, Candidate{}, lost).Alone }
