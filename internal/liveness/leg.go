@@ -46,6 +46,10 @@ const (
 	// legBad of the last 32 make a leg lost that loses some. A link that loses a tenth has
 	// that in one of 30,000 windows.
 	legBad = 12
+	// legTired unanswered ones in a row, a minute of them, have a leg probed every legSlow
+	// only: nobody may be there.
+	legTired = int(time.Minute / LegInterval)
+	legSlow  = time.Second
 )
 
 // Leg judges one leg by whether its probes keep coming back. It is pure. Each time that a
@@ -71,7 +75,11 @@ func (l *Leg) State() LegState { return l.state }
 // follows the last one too closely, as after a pause, does nothing. Times are since any
 // fixed moment.
 func (l *Leg) Step(now time.Duration, returned uint32) (seq uint32, send bool) {
-	if l.sent && now-l.at < LegInterval/2 {
+	pause := LegInterval / 2
+	if l.misses >= legTired {
+		pause = legSlow - LegInterval/2
+	}
+	if l.sent && now-l.at < pause {
 		return 0, false
 	}
 	if l.sent {

@@ -94,3 +94,29 @@ func TestLegIsJudgedByNumbersNotByTime(t *testing.T) {
 		t.Errorf("now %v", l.State())
 	}
 }
+
+// TestLegOfNobody: a peer that has not answered for a minute is asked once a second, and as
+// often as before when it answers again.
+func TestLegOfNobody(t *testing.T) {
+	l := &Leg{}
+	now := time.Duration(0)
+	count := func(d time.Duration, returned uint32) (n int) {
+		for end := now + d; now < end; now += LegInterval {
+			if _, send := l.Step(now, returned); send {
+				n++
+			}
+		}
+		return n
+	}
+	if n, want := count(time.Minute, 0), int(time.Minute/LegInterval); n != want {
+		t.Errorf("%d probes in the first minute, want %d", n, want)
+	}
+	count(LegInterval, 0)
+	if n := count(time.Minute, 0); n < 58 || n > 62 {
+		t.Errorf("%d probes in a later minute, want one a second", n)
+	}
+	count(2*time.Second, 1)
+	if n := count(time.Second, 1); n != int(time.Second/LegInterval) {
+		t.Errorf("%d probes in the second after an answer", n)
+	}
+}
