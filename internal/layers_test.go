@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"internal/sockets":            {"internal/config", "internal/nlmsg"},
 	"internal/peering":            {"internal/steering"},
 	"internal/peers":              {"internal/liveness", "internal/peering", "internal/steering", "pkg/vrrp"},
+	"internal/process":           {"internal/config"},
 	"internal/syncing": {
 		"internal/peering", "internal/throttle", "pkg/conntrack", "pkg/conntrack/kernel", "pkg/conntrack/record",
 		"pkg/conntrack/wire", "pkg/loader",
@@ -55,7 +56,7 @@ var mayImport = map[string][]string{
 	"internal/daemon": {
 		"internal/advert", "internal/announce", "internal/clock", "internal/config", "internal/control",
 		"internal/datapath", "internal/health", "internal/link", "internal/liveness", "internal/metrics",
-		"internal/notify", "internal/ownership", "internal/peering", "internal/peers", "internal/sockets", "internal/spawn",
+		"internal/notify", "internal/ownership", "internal/peering", "internal/peers", "internal/process", "internal/sockets", "internal/spawn",
 		"internal/steering", "internal/syncing", "internal/throttle", "pkg/conntrack", "pkg/conntrack/kernel",
 		"pkg/conntrack/wire", "pkg/loader", "pkg/vrrp",
 	},

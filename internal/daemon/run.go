@@ -21,6 +21,7 @@ import (
 	"hafast/internal/metrics"
 	"hafast/internal/notify"
 	"hafast/internal/ownership"
+	"hafast/internal/process"
 	"hafast/internal/spawn"
 	"hafast/internal/syncing"
 )
@@ -52,16 +53,16 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	output := newPatientWriter(opts.LogOutput)
+	output := process.NewAsyncWriter(opts.LogOutput)
 	defer output.Close()
-	log := newLogger(cfg.Log, output)
+	log := process.NewLogger(cfg.Log, output)
 	if err := os.MkdirAll(cfg.StateDir, 0o755); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
 	}
 	// A thread that comes back from the kernel needs one of these tokens to go on; with
 	// a few to spare it need not wait until another goroutine is done.
 	runtime.GOMAXPROCS(runtime.NumCPU() + spareProcs)
-	if err := lockMemory(); err != nil {
+	if err := process.LockMemory(); err != nil {
 		log.Warn("a takeover may have to wait for the disk; run as root or with CAP_IPC_LOCK", "error", err)
 	}
 	h, err := open(cfg, keys, opts, log)

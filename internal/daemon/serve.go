@@ -14,6 +14,7 @@ import (
 	"hafast/internal/metrics"
 	"hafast/internal/ownership"
 	"hafast/internal/peering"
+	"hafast/internal/process"
 	"hafast/pkg/vrrp"
 )
 
@@ -62,10 +63,10 @@ func (h *host) prepare(ctx context.Context, l *loop) error {
 	}
 	// Not before: the verifier of the data path's program would hold a processor for a
 	// tenth of a second against haproxy, and might do so in the middle of an upgrade.
-	if err := renice(h.cfg.Nice); err != nil {
+	if err := process.Renice(h.cfg.Nice); err != nil {
 		h.log.Warn("a busy host may delay adverts; run as root or with CAP_SYS_NICE, or set nice: 0", "nice", h.cfg.Nice, "error", err)
 	}
-	if err := relax(); err != nil {
+	if err := process.RelaxTimers(); err != nil {
 		h.log.Debug("the daemon will use a little more processor time", "error", err)
 	}
 	if err := h.startSync(ctx, l); err != nil {

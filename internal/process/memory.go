@@ -1,4 +1,4 @@
-package daemon
+package process
 
 import (
 	"bufio"
@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockMemory keeps the daemon in memory. The code that runs at a takeover is the
+// LockMemory keeps the process in memory. The code that runs at a takeover is the
 // code that has not run for months: a host that reclaims what lies idle would read
 // it from disk again at that very moment. It needs CAP_IPC_LOCK or a sufficient
 // RLIMIT_MEMLOCK.
-func lockMemory() error {
+func LockMemory() error {
 	// On fault, so that the address space that the Go runtime reserves stays
 	// a reservation (Linux 4.4).
 	if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT); err != nil {

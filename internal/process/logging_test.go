@@ -1,4 +1,4 @@
-package daemon
+package process
 
 import (
 	"fmt"
@@ -23,7 +23,7 @@ func (s *stuckWriter) Write(b []byte) (int, error) {
 
 func TestALogThatIsStuckHoldsNobodyUp(t *testing.T) {
 	disk := &stuckWriter{began: make(chan struct{}, 1), release: make(chan struct{})}
-	w := newPatientWriter(disk)
+	w := NewAsyncWriter(disk)
 	write := func(n int) {
 		if _, err := fmt.Fprintf(w, "line %d\n", n); err != nil {
 			t.Fatal(err)
@@ -49,7 +49,7 @@ func TestALogThatIsStuckHoldsNobodyUp(t *testing.T) {
 
 func TestLostLinesAreCounted(t *testing.T) {
 	var text strings.Builder
-	w := &patientWriter{to: &text, lines: make(chan []byte, 1), done: make(chan struct{})}
+	w := &AsyncWriter{to: &text, lines: make(chan []byte, 1), done: make(chan struct{})}
 	fmt.Fprintln(w, "first")
 	fmt.Fprintln(w, "lost")
 	fmt.Fprintln(w, "lost")

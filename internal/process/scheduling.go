@@ -1,4 +1,4 @@
-package daemon
+package process
 
 import (
 	"errors"
@@ -25,7 +25,7 @@ const (
 	slack = time.Millisecond
 )
 
-// renice gives all threads of the process a nice value, so that a busy host
+// Renice gives all threads of the process a nice value, so that a busy host
 // delays neither adverts nor the verdict on a silent peer. Threads made later
 // inherit it from those that make them; children would too, and are started by
 // package spawn for that reason.
@@ -35,15 +35,15 @@ const (
 // do not make room for each other: under SCHED_FIFO two daemons froze a machine
 // of two processors, under SCHED_RR an advert came 100 ms late, which is that
 // policy's time slice.
-func renice(nice int) error {
+func Renice(nice int) error {
 	attr := unix.SchedAttr{
 		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: int32(nice), Runtime: uint64(slice.Nanoseconds()),
 	}
 	return eachThread(func(tid int) error { return unix.SchedSetAttr(tid, &attr, 0) })
 }
 
-// relax gives all threads of the process their slack, and those that they make.
-func relax() error {
+// RelaxTimers gives all threads of the process their slack, and those that they make.
+func RelaxTimers() error {
 	value := strconv.AppendInt(nil, slack.Nanoseconds(), 10)
 	return eachThread(func(tid int) error { return os.WriteFile(slackFile(tid), value, 0) })
 }

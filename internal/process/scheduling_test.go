@@ -1,4 +1,4 @@
-package daemon
+package process
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestRelax(t *testing.T) {
+func TestRelaxTimers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
@@ -17,7 +17,7 @@ func TestRelax(t *testing.T) {
 	t.Cleanup(func() {
 		eachThread(func(tid int) error { return os.WriteFile(slackFile(tid), before, 0) })
 	})
-	if err := relax(); err != nil {
+	if err := RelaxTimers(); err != nil {
 		t.Fatal(err)
 	}
 	threads := 0

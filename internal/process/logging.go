@@ -1,4 +1,4 @@
-package daemon
+package process
 
 import (
 	"fmt"
@@ -12,7 +12,8 @@ import (
 // logQueue is how many lines may wait for whoever reads the log.
 const logQueue = 1024
 
-func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
+// NewLogger returns a logger of the configured level and format.
+func NewLogger(cfg config.Log, w io.Writer) *slog.Logger {
 	var level slog.Level
 	// The configuration knows only slog's own names.
 	_ = level.UnmarshalText([]byte(cfg.Level))
@@ -23,10 +24,11 @@ func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// patientWriter writes behind its callers' backs: a disk or a journal that is
-// busy for half a second must not hold up adverts for as long. A line that finds
-// the queue full is lost, and how many were is written once there is room.
-type patientWriter struct {
+// AsyncWriter writes in the background: a disk or a journal that is busy for half a
+// second must not hold up adverts for as long. A line that finds the queue full is
+// dropped, and how many were is written once there is room. Its methods may be called
+// from any goroutine.
+type AsyncWriter struct {
 	to    io.Writer
 	lines chan []byte
 	done  chan struct{}
@@ -36,8 +38,9 @@ type patientWriter struct {
 	closed bool
 }
 
-func newPatientWriter(to io.Writer) *patientWriter {
-	w := &patientWriter{to: to, lines: make(chan []byte, logQueue), done: make(chan struct{})}
+// NewAsyncWriter returns a writer of whole lines. Close is to be called for it.
+func NewAsyncWriter(to io.Writer) *AsyncWriter {
+	w := &AsyncWriter{to: to, lines: make(chan []byte, logQueue), done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
 		for line := range w.lines {
@@ -49,7 +52,7 @@ func newPatientWriter(to io.Writer) *patientWriter {
 }
 
 // Write takes one line, never waits and never fails.
-func (w *patientWriter) Write(line []byte) (int, error) {
+func (w *AsyncWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -69,7 +72,7 @@ func (w *patientWriter) Write(line []byte) (int, error) {
 }
 
 // Close waits until what is queued has been written.
-func (w *patientWriter) Close() {
+func (w *AsyncWriter) Close() {
 	w.mu.Lock()
 	if !w.closed {
 		w.closed = true
