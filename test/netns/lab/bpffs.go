@@ -152,8 +152,9 @@ func (h *Host) BPFDir() string { return filepath.Join(bpffsDir, h.ns.name) }
 func (h *Host) removePins() error { return os.RemoveAll(h.BPFDir()) }
 
 // detachTimeout is how long a program may take to leave an interface: the kernel
-// does that on a worker, some time after the last reference is gone.
-const detachTimeout = 2 * time.Second
+// does that on a worker, some time after the last reference is gone, which on a busy machine
+// is seconds.
+const detachTimeout = 20 * time.Second
 
 // detachXDP waits until no XDP program is on eth0. One that hangs on a link leaves
 // with the link's pin; one that was attached by netlink is taken off.
