@@ -22,16 +22,16 @@ var mayImport = map[string][]string{
 	// for tests
 	"pkg/conntrack/stream/simnet": {},
 	"pkg/conntrack":               {"pkg/conntrack/record", "pkg/conntrack/stream", "pkg/conntrack/wire"},
-	"pkg/conntrack/kernel":        {"internal/nlmsg", "pkg/conntrack/record"},
+	"pkg/conntrack/nfct":          {"internal/nlmsg", "pkg/conntrack/record"},
 	"internal/steering":           {},
 	"internal/liveness":           {},
 	"internal/nlmsg":              {},
 	"internal/sockets":            {"internal/config", "internal/nlmsg"},
 	"internal/peering":            {"internal/steering"},
 	"internal/peers":              {"internal/liveness", "internal/peering", "internal/steering", "pkg/vrrp"},
-	"internal/process":           {"internal/config"},
+	"internal/process":            {"internal/config"},
 	"internal/syncing": {
-		"internal/peering", "internal/throttle", "pkg/conntrack", "pkg/conntrack/kernel", "pkg/conntrack/record",
+		"internal/peering", "internal/throttle", "pkg/conntrack", "pkg/conntrack/nfct", "pkg/conntrack/record",
 		"pkg/conntrack/wire", "pkg/loader",
 	},
 	"internal/datapath":    {"internal/liveness", "internal/steering", "pkg/loader"},
@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 		"internal/advert", "internal/announce", "internal/clock", "internal/config", "internal/control",
 		"internal/datapath", "internal/health", "internal/link", "internal/liveness", "internal/metrics",
 		"internal/notify", "internal/ownership", "internal/peering", "internal/peers", "internal/process", "internal/sockets", "internal/spawn",
-		"internal/steering", "internal/syncing", "internal/throttle", "pkg/conntrack", "pkg/conntrack/kernel",
+		"internal/steering", "internal/syncing", "internal/throttle", "pkg/conntrack", "pkg/conntrack/nfct",
 		"pkg/conntrack/wire", "pkg/loader", "pkg/vrrp",
 	},
 	"cmd/hafast": {

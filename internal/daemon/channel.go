@@ -14,7 +14,7 @@ import (
 	"hafast/internal/config"
 	"hafast/internal/datapath"
 	"hafast/internal/syncing"
-	"hafast/pkg/conntrack/kernel"
+	"hafast/pkg/conntrack/nfct"
 )
 
 // syncKeys reads the keys that a configuration names; none without state sync.
@@ -56,8 +56,8 @@ func openChannel(ctx context.Context, l *loop, boot uint64, keys [][]byte, path 
 
 // entryFilter says which entries of the connection tracking table are replicated: none
 // of connections with this host itself.
-func (l *loop) entryFilter() kernel.Filter {
-	f := kernel.DefaultFilter()
+func (l *loop) entryFilter() nfct.Filter {
+	f := nfct.DefaultFilter()
 	f.SyncPort = syncing.Port
 	f.Exclude = l.cfg.Ignored()
 	for _, a := range l.ownAddresses() {
@@ -74,7 +74,7 @@ func (l *loop) entryFilter() kernel.Filter {
 	for _, name := range l.cfg.Sync.Filter.TCPStates {
 		states = append(states, tcpStates[name])
 	}
-	f.States = kernel.StatesOf(states...)
+	f.States = nfct.StatesOf(states...)
 	return f
 }
 
@@ -84,9 +84,9 @@ var (
 		"tcp": unix.IPPROTO_TCP, "udp": unix.IPPROTO_UDP, "icmp": unix.IPPROTO_ICMP, "icmpv6": unix.IPPROTO_ICMPV6,
 	}
 	tcpStates = map[string]uint8{
-		"syn_sent": kernel.TCPSynSent, "syn_recv": kernel.TCPSynRecv, "established": kernel.TCPEstablished,
-		"fin_wait": kernel.TCPFinWait, "close_wait": kernel.TCPCloseWait, "last_ack": kernel.TCPLastAck,
-		"time_wait": kernel.TCPTimeWait, "close": kernel.TCPClose,
+		"syn_sent": nfct.TCPSynSent, "syn_recv": nfct.TCPSynRecv, "established": nfct.TCPEstablished,
+		"fin_wait": nfct.TCPFinWait, "close_wait": nfct.TCPCloseWait, "last_ack": nfct.TCPLastAck,
+		"time_wait": nfct.TCPTimeWait, "close": nfct.TCPClose,
 	}
 )
 

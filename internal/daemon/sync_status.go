@@ -11,7 +11,7 @@ import (
 	"hafast/internal/metrics"
 	"hafast/internal/syncing"
 	"hafast/pkg/conntrack"
-	"hafast/pkg/conntrack/kernel"
+	"hafast/pkg/conntrack/nfct"
 	"hafast/pkg/conntrack/wire"
 )
 
@@ -132,7 +132,7 @@ func (r *replica) tables(st *syncing.Status) []control.SyncTable {
 	return out
 }
 
-func entryEvents(f kernel.Figures) map[string]uint64 {
+func entryEvents(f nfct.Figures) map[string]uint64 {
 	return map[string]uint64{
 		"told": f.Told, "gone": f.Gone, "ignored": f.Ignored, "incomplete": f.Incomplete,
 		"unsupported": f.Unsupported, "malformed": f.Malformed, "overrun": f.Overruns,

@@ -8,7 +8,7 @@ import (
 
 	"hafast/internal/link/nstest"
 	"hafast/pkg/conntrack"
-	"hafast/pkg/conntrack/kernel"
+	"hafast/pkg/conntrack/nfct"
 	"hafast/pkg/conntrack/record"
 	"hafast/pkg/conntrack/wire"
 )
@@ -18,7 +18,7 @@ import (
 // there. Nor may its replica bring the closed connection back to life where it was.
 func TestEndsBetweenActives(t *testing.T) {
 	nstest.Enter(t)
-	table, err := openEntryTable(EntryOptions{Filter: kernel.DefaultFilter()}, slog.New(slog.DiscardHandler))
+	table, err := openEntryTable(EntryOptions{Filter: nfct.DefaultFilter()}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestEndsBetweenActives(t *testing.T) {
 			Src: record.AddressOf(netip.MustParseAddr("10.1.0.2")), Dst: record.AddressOf(netip.MustParseAddr("10.2.0.2")),
 			SrcPort: 40000, DstPort: 80, Proto: 6,
 		}},
-		Status: 0xe, Timeout: 432000 * time.Second, TCP: record.TCP{State: kernel.TCPEstablished},
+		Status: 0xe, Timeout: 432000 * time.Second, TCP: record.TCP{State: nfct.TCPEstablished},
 	}
 	k := entry.Key.Tuple
 	entry.Reply = record.Tuple{Src: k.Dst, Dst: k.Src, SrcPort: k.DstPort, DstPort: k.SrcPort, Proto: 6}
@@ -46,13 +46,13 @@ func TestEndsBetweenActives(t *testing.T) {
 	}
 	// Here the connection is closed; the other host still has the replica, and walks.
 	closed := entry
-	closed.TCP.State, closed.Timeout = kernel.TCPTimeWait, 120*time.Second
-	if _, err := table.table.Apply([]kernel.Op{{Action: kernel.Delete, Entry: closed}, {Entry: closed}}); err != nil {
+	closed.TCP.State, closed.Timeout = nfct.TCPTimeWait, 120*time.Second
+	if _, err := table.table.Apply([]nfct.Op{{Action: nfct.Delete, Entry: closed}, {Entry: closed}}); err != nil {
 		t.Fatal(err)
 	}
 	tell(wire.Audit)
 	err = table.table.Get([]record.EntryKey{entry.Key}, func(_ int, e *record.Entry) {
-		if e.TCP.State != kernel.TCPTimeWait {
+		if e.TCP.State != nfct.TCPTimeWait {
 			t.Errorf("a closed connection is in state %d again, with %v to live", e.TCP.State, e.Timeout)
 		}
 	})
@@ -65,7 +65,7 @@ func TestEndsBetweenActives(t *testing.T) {
 // has nothing of the other's connections, and the third one must not drop them for it.
 func TestSweepOfOnePeer(t *testing.T) {
 	nstest.Enter(t)
-	table, err := openEntryTable(EntryOptions{Filter: kernel.DefaultFilter()}, slog.New(slog.DiscardHandler))
+	table, err := openEntryTable(EntryOptions{Filter: nfct.DefaultFilter()}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestSweepOfOnePeer(t *testing.T) {
 			Src: record.AddressOf(netip.MustParseAddr("10.1.0.2")), Dst: record.AddressOf(netip.MustParseAddr("10.2.0.2")),
 			SrcPort: 40000, DstPort: 80, Proto: 6,
 		}},
-		Status: 0xe, Timeout: 432000 * time.Second, TCP: record.TCP{State: kernel.TCPEstablished},
+		Status: 0xe, Timeout: 432000 * time.Second, TCP: record.TCP{State: nfct.TCPEstablished},
 	}
 	k := entry.Key.Tuple
 	entry.Reply = record.Tuple{Src: k.Dst, Dst: k.Src, SrcPort: k.DstPort, DstPort: k.SrcPort, Proto: 6}

@@ -13,14 +13,14 @@ import (
 
 	"hafast/internal/throttle"
 	"hafast/pkg/conntrack"
-	"hafast/pkg/conntrack/kernel"
+	"hafast/pkg/conntrack/nfct"
 	"hafast/pkg/conntrack/record"
 	"hafast/pkg/conntrack/wire"
 )
 
 // EntryOptions say which entries of the kernel's connection tracking are replicated.
 type EntryOptions struct {
-	Filter kernel.Filter
+	Filter nfct.Filter
 	// Labels: rules of this host set connlabels.
 	Labels bool
 	// Liberal: nf_conntrack_tcp_be_liberal is 1, so that no window has to be given up.
@@ -32,8 +32,8 @@ const entryEvents = 32 << 20
 
 // entryTable is the kernel's connection tracking as the engine needs it.
 type entryTable struct {
-	table   *kernel.Table
-	events  *kernel.Events
+	table   *nfct.Table
+	events  *nfct.Events
 	options EntryOptions
 	log     *slog.Logger
 	// told are the entries that peers have told; begun is the mark that was new at a
@@ -46,7 +46,7 @@ type entryTable struct {
 
 	loosening
 
-	ops, loosen []kernel.Op
+	ops, loosen []nfct.Op
 	places      []int // of the changes that ops are for
 	failed      throttle.Throttle
 }
@@ -64,11 +64,11 @@ type told struct {
 }
 
 func openEntryTable(o EntryOptions, log *slog.Logger) (*entryTable, error) {
-	table, err := kernel.Open()
+	table, err := nfct.Open()
 	if err != nil {
 		return nil, err
 	}
-	events, err := kernel.Subscribe(table, kernel.Options{Filter: o.Filter, Buffer: entryEvents, Labels: o.Labels})
+	events, err := nfct.Subscribe(table, nfct.Options{Filter: o.Filter, Buffer: entryEvents, Labels: o.Labels})
 	if err != nil {
 		return nil, errors.Join(err, table.Close())
 	}
@@ -88,8 +88,8 @@ const maxReads = 256
 func (t *entryTable) gather(engine *conntrack.Engine) (found bool) {
 	now := time.Now()
 	for range maxReads {
-		n, err := t.events.Read(func(ev *kernel.Event) { t.news(now, engine, ev) })
-		if errors.Is(err, kernel.ErrOverrun) {
+		n, err := t.events.Read(func(ev *nfct.Event) { t.news(now, engine, ev) })
+		if errors.Is(err, nfct.ErrOverrun) {
 			engine.Lost(now)
 			continue
 		}
@@ -109,7 +109,7 @@ func (t *entryTable) gather(engine *conntrack.Engine) (found bool) {
 }
 
 // news takes in one event.
-func (t *entryTable) news(now time.Time, engine *conntrack.Engine, ev *kernel.Event) {
+func (t *entryTable) news(now time.Time, engine *conntrack.Engine, ev *nfct.Event) {
 	key := ev.Entry.Key
 	_, replica := t.told[key]
 	switch {
@@ -134,22 +134,22 @@ func (t *entryTable) Apply(from netip.Addr, changes []conntrack.Change[record.En
 	by, since := t.teller(from), time.Since(t.opened)
 	for i := range changes {
 		c := &changes[i]
-		op := kernel.Op{Entry: c.Record}
+		op := nfct.Op{Entry: c.Record}
 		was, replica := t.told[c.Record.Key]
 		switch {
 		case c.Op == wire.Delete && c.Own && !replica:
 			c.Outcome = conntrack.Kept
 			continue
 		case c.Op == wire.Delete && c.Own:
-			op.Action = kernel.Retire
+			op.Action = nfct.Retire
 			op.Entry.TCP.State, op.Entry.Timeout = was.state, max(0, time.Duration(was.until)*time.Second-since)
 			delete(t.told, c.Record.Key)
 		case c.Op == wire.Delete:
-			op.Action = kernel.Delete
+			op.Action = nfct.Delete
 			delete(t.told, c.Record.Key)
 		default:
 			if c.Op == wire.Audit || c.Own {
-				op.Action = kernel.Check
+				op.Action = nfct.Check
 			}
 			t.told[c.Record.Key] = told{
 				mark: t.mark, by: by, state: c.Record.TCP.State, until: uint32((since + c.Record.Timeout) / time.Second),
@@ -179,20 +179,20 @@ func (t *entryTable) teller(peer netip.Addr) uint16 {
 	return n
 }
 
-func outcome(op *kernel.Op) conntrack.Outcome {
+func outcome(op *nfct.Op) conntrack.Outcome {
 	switch op.Outcome {
-	case kernel.Done:
-		if op.Action == kernel.Delete || op.Action == kernel.Retire {
+	case nfct.Done:
+		if op.Action == nfct.Delete || op.Action == nfct.Retire {
 			return conntrack.Removed
 		}
 		return conntrack.Added
-	case kernel.Orphaned:
+	case nfct.Orphaned:
 		return conntrack.Added
-	case kernel.Updated, kernel.Replaced:
+	case nfct.Updated, nfct.Replaced:
 		return conntrack.Altered
-	case kernel.Kept:
+	case nfct.Kept:
 		return conntrack.Kept
-	case kernel.Same, kernel.Refreshed, kernel.Superseded, kernel.Missing:
+	case nfct.Same, nfct.Refreshed, nfct.Superseded, nfct.Missing:
 		return conntrack.Same
 	default:
 		return conntrack.Failed
@@ -232,14 +232,14 @@ func (s *entrySweep) Next(_ []record.Address, visits int) (dropped int, err erro
 		}
 		if was.by == s.by && was.mark < s.before {
 			delete(t.told, key)
-			t.ops = append(t.ops, kernel.Op{Action: kernel.Delete, Entry: record.Entry{Key: key}})
+			t.ops = append(t.ops, nfct.Op{Action: nfct.Delete, Entry: record.Entry{Key: key}})
 		}
 	}
 	tally, failure := t.table.Apply(t.ops)
 	if failure != nil {
 		return 0, failure
 	}
-	return tally.Counts[kernel.Done], err
+	return tally.Counts[nfct.Done], err
 }
 
 // Close is conntrack.Sweeper's.
@@ -260,7 +260,7 @@ func (t *entryTable) walked(entries []record.Entry) {
 	now := time.Now()
 	for i := range entries {
 		e := &entries[i]
-		if _, replica := t.told[e.Key]; !replica && kernel.Windowed(e) {
+		if _, replica := t.told[e.Key]; !replica && nfct.Windowed(e) {
 			t.add(now, e.Key)
 		}
 	}

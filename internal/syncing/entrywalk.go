@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"hafast/pkg/conntrack/kernel"
+	"hafast/pkg/conntrack/nfct"
 	"hafast/pkg/conntrack/record"
 )
 
@@ -31,10 +31,10 @@ const (
 	breath = 2 * time.Millisecond
 )
 
-func readEntries(filter kernel.Filter, found func([]record.Entry)) *entryWalk {
+func readEntries(filter nfct.Filter, found func([]record.Entry)) *entryWalk {
 	ctx, stop := context.WithCancel(context.Background())
 	w := &entryWalk{parts: make(chan []record.Entry, readAhead), stop: stop, found: found}
-	walk, err := kernel.NewWalk(filter)
+	walk, err := nfct.NewWalk(filter)
 	if err != nil {
 		w.failure = err
 		close(w.parts)
@@ -44,7 +44,7 @@ func readEntries(filter kernel.Filter, found func([]record.Entry)) *entryWalk {
 	return w
 }
 
-func (w *entryWalk) read(ctx context.Context, walk *kernel.Walk) {
+func (w *entryWalk) read(ctx context.Context, walk *nfct.Walk) {
 	defer close(w.parts)
 	defer walk.Close()
 	began, busy := time.Now(), time.Duration(0)

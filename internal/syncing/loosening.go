@@ -3,7 +3,7 @@ package syncing
 import (
 	"time"
 
-	"hafast/pkg/conntrack/kernel"
+	"hafast/pkg/conntrack/nfct"
 	"hafast/pkg/conntrack/record"
 )
 
@@ -41,12 +41,12 @@ func (l *loosening) add(now time.Time, key record.EntryKey) {
 func (l *loosening) forget(key record.EntryKey) { delete(l.young, key) }
 
 // due appends what is to be done by now, which is then no longer noted.
-func (l *loosening) due(now time.Time, ops []kernel.Op) []kernel.Op {
+func (l *loosening) due(now time.Time, ops []nfct.Op) []nfct.Op {
 	for ; len(l.queue) > 0 && now.Sub(l.queue[0].at) >= loosenAfter; l.queue = l.queue[1:] {
 		key := l.queue[0].key
 		if _, there := l.young[key]; there {
 			delete(l.young, key)
-			ops = append(ops, kernel.Op{Action: kernel.Loosen, Entry: record.Entry{Key: key}})
+			ops = append(ops, nfct.Op{Action: nfct.Loosen, Entry: record.Entry{Key: key}})
 		}
 	}
 	return ops

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hafast/pkg/conntrack/kernel"
+	"hafast/pkg/conntrack/nfct"
 	"hafast/pkg/conntrack/record"
 )
 
@@ -38,7 +38,7 @@ func TestLoosening(t *testing.T) {
 	} {
 		var got []uint16
 		for _, op := range l.due(start.Add(step.at), nil) {
-			if op.Action != kernel.Loosen {
+			if op.Action != nfct.Loosen {
 				t.Errorf("after %v: %v, want loosening", step.at, op.Action)
 			}
 			got = append(got, op.Entry.Key.Tuple.SrcPort)

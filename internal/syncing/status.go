@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"hafast/pkg/conntrack"
-	"hafast/pkg/conntrack/kernel"
+	"hafast/pkg/conntrack/nfct"
 	"hafast/pkg/conntrack/wire"
 )
 
@@ -24,7 +24,7 @@ type Status struct {
 	// EntryCount is how many entries the kernel's table has; 0 where it is not replicated.
 	EntryCount int
 	// EntryEvents are the kernel's events of entries.
-	EntryEvents kernel.Figures
+	EntryEvents nfct.Figures
 }
 
 // Session is that with one address of a peer.

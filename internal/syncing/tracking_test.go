@@ -12,7 +12,7 @@ import (
 	"hafast/internal/eventually"
 	"hafast/internal/link/nstest"
 	"hafast/pkg/conntrack"
-	"hafast/pkg/conntrack/kernel"
+	"hafast/pkg/conntrack/nfct"
 	"hafast/pkg/conntrack/record"
 	"hafast/pkg/conntrack/wire"
 )
@@ -26,7 +26,7 @@ type tracker struct {
 	engine *conntrack.Engine
 	table  *entryTable
 	// network makes and ends connections: what it does is none of the engine's doing.
-	network *kernel.Table
+	network *nfct.Table
 	inbox   [][]byte
 }
 
@@ -53,7 +53,7 @@ func newTracker(t *testing.T, do func(func()), own, peer, vip netip.Addr, events
 	k := &tracker{t: t, do: do, addr: own}
 	boots++
 	k.in(func() (err error) {
-		o := EntryOptions{Filter: kernel.DefaultFilter()}
+		o := EntryOptions{Filter: nfct.DefaultFilter()}
 		// The event of a connection that is made all at once says that it is new.
 		o.Filter.Unassured = true
 		if k.table, err = openEntryTable(o, slog.New(slog.DiscardHandler)); err != nil {
@@ -62,10 +62,10 @@ func newTracker(t *testing.T, do func(func()), own, peer, vip netip.Addr, events
 		if err := k.table.events.Close(); err != nil {
 			return err
 		}
-		if k.table.events, err = kernel.Subscribe(k.table.table, kernel.Options{Filter: o.Filter, Buffer: events}); err != nil {
+		if k.table.events, err = nfct.Subscribe(k.table.table, nfct.Options{Filter: o.Filter, Buffer: events}); err != nil {
 			return err
 		}
-		if k.network, err = kernel.Open(); err != nil {
+		if k.network, err = nfct.Open(); err != nil {
 			return err
 		}
 		keys, err := wire.NewKeyring(key(1))
@@ -153,20 +153,20 @@ func connection(network byte, i int) record.Entry {
 		Key:   record.EntryKey{Tuple: tuple},
 		Reply: record.Tuple{Src: tuple.Dst, Dst: tuple.Src, SrcPort: tuple.DstPort, DstPort: tuple.SrcPort, Proto: tuple.Proto},
 		// CONFIRMED, ASSURED, SEEN_REPLY (linux/netfilter/nf_conntrack_common.h)
-		Status: 1<<3 | 1<<2 | 1<<1, Timeout: time.Hour, TCP: record.TCP{State: kernel.TCPEstablished},
+		Status: 1<<3 | 1<<2 | 1<<1, Timeout: time.Hour, TCP: record.TCP{State: nfct.TCPEstablished},
 	}
 }
 
 // change has the network make or end connections.
-func (k *tracker) change(action kernel.Action, network byte, from, n int) {
+func (k *tracker) change(action nfct.Action, network byte, from, n int) {
 	k.t.Helper()
-	ops := make([]kernel.Op, n)
+	ops := make([]nfct.Op, n)
 	for i := range ops {
-		ops[i] = kernel.Op{Action: action, Entry: connection(network, from+i)}
+		ops[i] = nfct.Op{Action: action, Entry: connection(network, from+i)}
 	}
 	tally, err := k.network.Apply(ops)
-	if err != nil || tally.Counts[kernel.Done] != n {
-		k.t.Fatalf("%d of %d done, %v", tally.Counts[kernel.Done], n, err)
+	if err != nil || tally.Counts[nfct.Done] != n {
+		k.t.Fatalf("%d of %d done, %v", tally.Counts[nfct.Done], n, err)
 	}
 }
 
@@ -185,11 +185,11 @@ func (k *tracker) has() int {
 func TestNoEcho(t *testing.T) {
 	p := newTrackers(t, addr("10.8.0.1"), addr("10.8.0.2"), 1<<20)
 	const n, ended = 300, 100
-	p.a.change(kernel.Set, 1, 0, n)
-	p.b.change(kernel.Set, 2, 0, n)
+	p.a.change(nfct.Set, 1, 0, n)
+	p.b.change(nfct.Set, 2, 0, n)
 	p.until(t, "all connections are at both hosts", func() bool { return p.a.has() == 2*n && p.b.has() == 2*n })
-	p.a.change(kernel.Delete, 1, 0, ended)
-	p.b.change(kernel.Delete, 2, 0, ended)
+	p.a.change(nfct.Delete, 1, 0, ended)
+	p.b.change(nfct.Delete, 2, 0, ended)
 	news := func(k *tracker) uint64 { return k.status().Entries.Told.News }
 	p.until(t, "all is told", func() bool { return news(p.a) >= n+ended && news(p.b) >= n+ended && p.settled() })
 	// Echoes would go to and fro without end.
@@ -209,14 +209,14 @@ func TestNoEcho(t *testing.T) {
 // takes no other host's word for its end.
 func TestEndsElsewhere(t *testing.T) {
 	p := newTrackers(t, addr("10.8.0.1"), addr("10.8.0.2"), 1<<20)
-	p.a.change(kernel.Set, 1, 0, 2)
+	p.a.change(nfct.Set, 1, 0, 2)
 	p.until(t, "all connections are at both hosts", func() bool { return p.b.has() == 2 && p.settled() })
 	moved := connection(1, 0)
 	moved.Timeout *= 2 // a packet has an effect like this
-	if tally, err := p.b.network.Apply([]kernel.Op{{Action: kernel.Set, Entry: moved}}); err != nil || tally.Counts[kernel.Refreshed]+tally.Counts[kernel.Updated] != 1 {
+	if tally, err := p.b.network.Apply([]nfct.Op{{Action: nfct.Set, Entry: moved}}); err != nil || tally.Counts[nfct.Refreshed]+tally.Counts[nfct.Updated] != 1 {
 		t.Fatalf("%v, %v", tally, err)
 	}
-	p.a.change(kernel.Delete, 1, 0, 2)
+	p.a.change(nfct.Delete, 1, 0, 2)
 	p.until(t, "one is kept, the other gone", func() bool { return p.b.has() == 1 && p.settled() })
 	if kept := p.b.status().Entries.Taken.Kept; kept != 1 {
 		t.Errorf("%d kept, want 1", kept)
@@ -228,16 +228,16 @@ func TestEndsElsewhere(t *testing.T) {
 func TestOverrunIsMended(t *testing.T) {
 	p := newTrackers(t, addr("10.8.0.1"), netip.Addr{}, 1<<13)
 	const early, late = 5, 3000
-	p.a.change(kernel.Set, 1, 0, early)
+	p.a.change(nfct.Set, 1, 0, early)
 	p.until(t, "the first are told", func() bool { return p.b.has() == early })
 	// While nobody reads, some go and many come.
-	p.a.change(kernel.Set, 1, early, late)
-	p.a.change(kernel.Delete, 1, 0, early)
+	p.a.change(nfct.Set, 1, early, late)
+	p.a.change(nfct.Delete, 1, 0, early)
 	p.until(t, "the host knows that it has missed some", func() bool { return p.a.status().Resyncs[conntrack.ReasonLost] > 0 })
 	p.until(t, "the other host has what there is", func() bool { return p.b.has() == late && p.settled() })
 	if got := p.a.status().Resyncs[conntrack.ReasonLost]; got != 1 {
 		t.Errorf("told anew %d times, want once", got)
 	}
-	p.a.change(kernel.Delete, 1, early, 5)
+	p.a.change(nfct.Delete, 1, early, 5)
 	p.until(t, "what comes later is told", func() bool { return p.b.has() == late-5 })
 }

@@ -26,7 +26,7 @@ func smokeTests() []kernels.Tests {
 func fullTests() []kernels.Tests {
 	list := tests("test/kernels/attach", "test/program", "pkg/loader", "internal/link", "internal/ownership", "internal/announce",
 		"internal/advert", "internal/sockets", "internal/liveness", "internal/health", "internal/datapath",
-		"pkg/conntrack/kernel", "test/netns", "test/wires")
+		"pkg/conntrack/nfct", "test/netns", "test/wires")
 	list[len(list)-2].Run = "^TestPairOnAnyKernel$"
 	list[len(list)-1].Timeout = wiresTimeout
 	return list

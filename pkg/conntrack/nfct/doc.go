@@ -1,6 +1,6 @@
-// Package kernel is the kernel's connection tracking table (nf_conntrack), by netlink:
+// Package nfct is the kernel's connection tracking table (nf_conntrack), by netlink:
 // what changes in it, what is in it, and how to put entries into it that another host
-// has told of.
+// has sent.
 //
 //	kernel ──> socket filter ──> Events ──> an entry to tell, or one that is gone
 //	       ──> Walk ──> all entries, a datagram at a time
@@ -55,4 +55,4 @@
 //     would begin without a state, so that the default filter leaves them out.
 //   - Entries that are offloaded to a flowtable: the kernel tells neither their state nor
 //     their time.
-package kernel
+package nfct
