@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"internal/peering":            {"internal/steering"},
 	"internal/peers":              {"internal/liveness", "internal/peering", "internal/steering", "pkg/vrrp"},
 	"internal/process":            {"internal/config"},
-	"internal/syncing": {
+	"internal/statesync": {
 		"internal/peering", "internal/throttle", "pkg/conntrack", "pkg/conntrack/nfct", "pkg/conntrack/record",
 		"pkg/conntrack/wire", "pkg/loader",
 	},
@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 		"internal/advert", "internal/announce", "internal/clock", "internal/config", "internal/control",
 		"internal/datapath", "internal/health", "internal/link", "internal/liveness", "internal/metrics",
 		"internal/notify", "internal/ownership", "internal/peering", "internal/peers", "internal/process", "internal/sockets", "internal/spawn",
-		"internal/steering", "internal/syncing", "internal/throttle", "pkg/conntrack", "pkg/conntrack/nfct",
+		"internal/steering", "internal/statesync", "internal/throttle", "pkg/conntrack", "pkg/conntrack/nfct",
 		"pkg/conntrack/wire", "pkg/loader", "pkg/vrrp",
 	},
 	"cmd/hafast": {

@@ -13,7 +13,7 @@ import (
 
 	"hafast/internal/config"
 	"hafast/internal/datapath"
-	"hafast/internal/syncing"
+	"hafast/internal/statesync"
 	"hafast/pkg/conntrack/nfct"
 )
 
@@ -40,8 +40,8 @@ func newBoot() (uint64, error) {
 
 // openChannel opens what hellos and flow state travel by; path is nil without a data
 // path. The keys are those of the configuration.
-func openChannel(ctx context.Context, l *loop, boot uint64, keys [][]byte, path *datapath.Path, log *slog.Logger) (*syncing.Channel, error) {
-	o := syncing.Options{
+func openChannel(ctx context.Context, l *loop, boot uint64, keys [][]byte, path *datapath.Path, log *slog.Logger) (*statesync.Channel, error) {
+	o := statesync.Options{
 		Boot: boot, Keys: keys, Config: l.cfg.SharedHash(), Log: log,
 		Ready: func(ready bool) { l.post(ctx, readinessChanged{ready}) },
 	}
@@ -49,16 +49,16 @@ func openChannel(ctx context.Context, l *loop, boot uint64, keys [][]byte, path 
 		o.Flows = path
 	}
 	if l.cfg.Sync.On() && l.cfg.Sync.Conntrack {
-		o.Entries = &syncing.EntryOptions{Filter: l.entryFilter(), Liberal: liberal()}
+		o.Entries = &statesync.EntryOptions{Filter: l.entryFilter(), Liberal: liberal()}
 	}
-	return syncing.Open(o)
+	return statesync.Open(o)
 }
 
 // entryFilter says which entries of the connection tracking table are replicated: none
 // of connections with this host itself.
 func (l *loop) entryFilter() nfct.Filter {
 	f := nfct.DefaultFilter()
-	f.SyncPort = syncing.Port
+	f.SyncPort = statesync.Port
 	f.Exclude = l.cfg.Ignored()
 	for _, a := range l.ownAddresses() {
 		if p, err := a.Prefix(a.BitLen()); err == nil {

@@ -18,7 +18,7 @@ import (
 	"hafast/internal/liveness"
 	"hafast/internal/peering"
 	"hafast/internal/sockets"
-	"hafast/internal/syncing"
+	"hafast/internal/statesync"
 	"hafast/pkg/loader"
 )
 
@@ -38,7 +38,7 @@ type fleetAdapters struct {
 	path     *datapath.Path
 	prober   *liveness.Prober
 	legs     *liveness.Legs
-	channel  *syncing.Channel
+	channel  *statesync.Channel
 	boot     uint64
 	exchange *peering.Exchange
 	sockets  *sockets.Reader

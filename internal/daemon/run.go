@@ -23,7 +23,7 @@ import (
 	"hafast/internal/ownership"
 	"hafast/internal/process"
 	"hafast/internal/spawn"
-	"hafast/internal/syncing"
+	"hafast/internal/statesync"
 )
 
 // Options are what the command line says.
@@ -93,9 +93,9 @@ type host struct {
 	notifier  *notify.Runner
 	deps      ownership.Deps // but for the gate, which is the data path's
 	owner     *ownership.Owner
-	fleet     *fleetAdapters   // nil without a data path
-	noFleet   control.XDP      // why there is none
-	channel   *syncing.Channel // nil without a data path and state sync
+	fleet     *fleetAdapters     // nil without a data path
+	noFleet   control.XDP        // why there is none
+	channel   *statesync.Channel // nil without a data path and state sync
 	timer     *clock.Timer
 	remembers drainMark
 

@@ -9,7 +9,7 @@ import (
 	"hafast/internal/control"
 	"hafast/internal/datapath"
 	"hafast/internal/metrics"
-	"hafast/internal/syncing"
+	"hafast/internal/statesync"
 	"hafast/pkg/conntrack"
 	"hafast/pkg/conntrack/nfct"
 	"hafast/pkg/conntrack/wire"
@@ -17,7 +17,7 @@ import (
 
 // replica is what is replicated, for status and metrics; nil without state sync.
 type replica struct {
-	channel *syncing.Channel
+	channel *statesync.Channel
 	path    *datapath.Path // nil without a data path
 }
 
@@ -78,7 +78,7 @@ func sameHost(peers []conntrack.PeerStatus, boot uint64) string {
 // unprotected is how many records of a table would be lost if this host failed now: what
 // the peer that lacks least has not acknowledged, or all while none is covered. What is
 // under way may be of the other table.
-func unprotected(st *syncing.Status, all int, waiting func(*conntrack.PeerStatus) int) int {
+func unprotected(st *statesync.Status, all int, waiting func(*conntrack.PeerStatus) int) int {
 	least, covered := 0, false
 	for i := range st.Peers {
 		p := &st.Peers[i]
@@ -96,7 +96,7 @@ func unprotected(st *syncing.Status, all int, waiting func(*conntrack.PeerStatus
 }
 
 // entries is how many records a table has.
-func (r *replica) entries(st *syncing.Status, table wire.Table) int {
+func (r *replica) entries(st *statesync.Status, table wire.Table) int {
 	if table == wire.Entries {
 		return st.EntryCount
 	}
@@ -107,7 +107,7 @@ func (r *replica) entries(st *syncing.Status, table wire.Table) int {
 	return counted.Total()
 }
 
-func (r *replica) tables(st *syncing.Status) []control.SyncTable {
+func (r *replica) tables(st *statesync.Status) []control.SyncTable {
 	var out []control.SyncTable
 	add := func(name string, table wire.Table, of func(*conntrack.PeerStatus) conntrack.Taken) {
 		t := control.SyncTable{Name: name, Entries: r.entries(st, table)}

@@ -1,4 +1,4 @@
-// Package syncing keeps this host's tables and those of its peers alike: the flow
+// Package statesync keeps this host's tables and those of its peers alike: the flow
 // table of the data path, and the kernel's connection tracking where that is asked for.
 // It also carries the hellos of package peering.
 //
@@ -13,4 +13,4 @@
 // tells is put into the tables before the next datagram is looked at.
 //
 // Without keys, the channel carries hellos alone, which are not sealed.
-package syncing
+package statesync
