@@ -27,11 +27,11 @@ var mayImport = map[string][]string{
 	"internal/liveness":           {},
 	"internal/nlmsg":              {},
 	"internal/sockets":            {"internal/config", "internal/nlmsg"},
-	"internal/peering":            {"internal/steering"},
-	"internal/peers":              {"internal/liveness", "internal/peering", "internal/steering", "pkg/vrrp"},
+	"internal/membership":         {"internal/steering"},
+	"internal/peers":              {"internal/liveness", "internal/membership", "internal/steering", "pkg/vrrp"},
 	"internal/process":            {"internal/config"},
 	"internal/statesync": {
-		"internal/peering", "internal/throttle", "pkg/conntrack", "pkg/conntrack/nfct", "pkg/conntrack/record",
+		"internal/membership", "internal/throttle", "pkg/conntrack", "pkg/conntrack/nfct", "pkg/conntrack/record",
 		"pkg/conntrack/wire", "pkg/loader",
 	},
 	"internal/datapath":    {"internal/liveness", "internal/steering", "pkg/loader"},
@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 	"internal/daemon": {
 		"internal/advert", "internal/announce", "internal/clock", "internal/config", "internal/control",
 		"internal/datapath", "internal/health", "internal/link", "internal/liveness", "internal/metrics",
-		"internal/notify", "internal/ownership", "internal/peering", "internal/peers", "internal/process", "internal/sockets", "internal/spawn",
+		"internal/notify", "internal/ownership", "internal/membership", "internal/peers", "internal/process", "internal/sockets", "internal/spawn",
 		"internal/steering", "internal/statesync", "internal/throttle", "pkg/conntrack", "pkg/conntrack/nfct",
 		"pkg/conntrack/wire", "pkg/loader", "pkg/vrrp",
 	},

@@ -11,7 +11,7 @@ import (
 	"hafast/internal/health"
 	"hafast/internal/link"
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/internal/steering"
 )
@@ -181,20 +181,20 @@ func (l *loop) wish(f *fleet, self netip.Addr) datapath.Wish {
 // tellPeers says to the peers how this host is.
 func (l *loop) tellPeers(self netip.Addr) {
 	f := l.fleet
-	hello := peering.Hello{
+	hello := membership.Hello{
 		Software: l.version, Node: l.cfg.Node, Reason: l.why(), Left: uint32(max(f.connections, 0)),
 		Addresses: l.ownAddresses(), Services: f.services, Legs: f.legsOf(), Routers: l.standings(),
 	}
 	switch l.fit() {
 	case steering.Up:
-		hello.State = peering.Up
+		hello.State = membership.Up
 	case steering.Drain:
-		hello.State = peering.Drain
+		hello.State = membership.Drain
 	default:
-		hello.State = peering.Down
+		hello.State = membership.Down
 	}
 	if l.stopping {
-		hello.State = peering.Stopping
+		hello.State = membership.Stopping
 	}
 	home := l.home(self)
 	if len(home.MAC) == len(hello.MAC) {

@@ -8,7 +8,7 @@ import (
 	"hafast/internal/config"
 	"hafast/internal/datapath"
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/internal/steering"
 	"hafast/pkg/loader"
@@ -35,10 +35,10 @@ type prober interface {
 	Resume(liveness.Peer)
 }
 
-// exchange is the part of peering.Exchange that the loop needs.
+// exchange is the part of membership.Exchange that the loop needs.
 type exchange interface {
-	SetSelf(peering.Hello) error
-	SetPeers([]peering.Neighbour)
+	SetSelf(membership.Hello) error
+	SetPeers([]membership.Neighbour)
 }
 
 // fleet is this host's part among the hosts that share flows: what it knows of the
@@ -76,7 +76,7 @@ type fleet struct {
 	// probed, witness and told are what the prober and the exchange know.
 	probed  []liveness.Peer
 	witness liveness.Witness
-	told    []peering.Neighbour
+	told    []membership.Neighbour
 }
 
 // surroundings are what is looked at from time to time because it sends no event.

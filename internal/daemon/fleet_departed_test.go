@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/steering"
 	"hafast/pkg/loader"
 )
 
 // says has the host hear this of a peer.
-func (h *fleetHost) says(addr netip.Addr, state peering.State) {
+func (h *fleetHost) says(addr netip.Addr, state membership.State) {
 	h.t.Helper()
 	p := h.peerIs(addr)
 	p.Said.Hello.State = state
@@ -56,7 +56,7 @@ func TestDepartedHostDies(t *testing.T) {
 	inFleet(t, members(3), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		b.watches()
-		b.says(a.addr, peering.Stopping)
+		b.says(a.addr, membership.Stopping)
 		b.live(a.addr, liveness.Up, liveness.None)
 		b.watches(a.addr)
 		b.goodFor(a.addr, steering.Drain)
@@ -78,13 +78,13 @@ func TestDepartedHostDies(t *testing.T) {
 
 		// Its daemon is back, and nothing that was found out before counts any more.
 		b.departed(a.addr, true)
-		b.says(a.addr, peering.Up)
+		b.says(a.addr, membership.Up)
 		b.live(a.addr, liveness.None, liveness.Up)
 		b.watches()
 		b.goodFor(a.addr, steering.Up)
 		b.departed(a.addr, true)
 		b.goodFor(a.addr, steering.Up)
-		b.says(a.addr, peering.Stopping)
+		b.says(a.addr, membership.Stopping)
 		b.goodFor(a.addr, steering.Drain)
 	})
 }
@@ -94,7 +94,7 @@ func TestDepartedHostOfTwoAddresses(t *testing.T) {
 	inFleet(t, withTwoAddresses(), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		for _, addr := range a.addrs {
-			b.says(addr, peering.Stopping)
+			b.says(addr, membership.Stopping)
 		}
 		b.watches(a.addrs...)
 		b.departed(a.addrs[0], true)
@@ -110,7 +110,7 @@ func TestDepartedHostOfTwoAddresses(t *testing.T) {
 func TestDepartedPeerIsForgotten(t *testing.T) {
 	inFleet(t, members(3), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
-		b.says(a.addr, peering.Stopping)
+		b.says(a.addr, membership.Stopping)
 		b.reload(strings.Replace(member(2, 3), "10.0.0.1, ", "", 1))
 		b.watches()
 		b.departed(a.addr, true) // had been under way
@@ -148,8 +148,8 @@ func TestInheritedPeer(t *testing.T) {
 		b.goodFor(a.addr, steering.Down)
 		b.departed(a.addr, false)
 		b.goodFor(a.addr, steering.Drain)
-		b.post(w.t.Context(), peerSpoke{peering.Peer{
-			Addr: a.addr, Heard: time.Now(), Hello: peering.Hello{Boot: 9, State: peering.Up},
+		b.post(w.t.Context(), peerSpoke{membership.Peer{
+			Addr: a.addr, Heard: time.Now(), Hello: membership.Hello{Boot: 9, State: membership.Up},
 		}})
 		b.watches()
 		b.live(a.addr, liveness.None, liveness.Up)

@@ -9,7 +9,7 @@ import (
 
 	"hafast/internal/control"
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 )
 
 // sendsTo reports whether the host's data path was given the way to another as proved.
@@ -52,7 +52,7 @@ func TestLegOfARestartedPeerIsKept(t *testing.T) {
 		hosts := w.settled()
 		haa, hab := hosts[0], hosts[1]
 		hab.leg(haa.addr, liveness.LegProved, true)
-		haa.post(w.t.Context(), peerSpoke{peering.Peer{Addr: hab.addr, Heard: time.Now(), Hello: peering.Hello{Boot: 77, State: peering.Up}}})
+		haa.post(w.t.Context(), peerSpoke{membership.Peer{Addr: hab.addr, Heard: time.Now(), Hello: membership.Hello{Boot: 77, State: membership.Up}}})
 		pass(time.Millisecond)
 		haa.on(func(time.Time) {
 			if got := haa.legs.restarted; !slices.Equal(got, []netip.Addr{hab.addr, hab.addr}) {
@@ -62,8 +62,8 @@ func TestLegOfARestartedPeerIsKept(t *testing.T) {
 		if !haa.sendsTo(hab) || haa.peerIs(hab.addr).LegTo != liveness.LegProved {
 			t.Error("lost for want of a word")
 		}
-		haa.post(w.t.Context(), peerSpoke{peering.Peer{Addr: hab.addr, Heard: time.Now(), Hello: peering.Hello{
-			Boot: 77, Sequence: 2, State: peering.Up, Legs: []peering.Leg{{From: peering.LegKey(haa.exchange.boot)}},
+		haa.post(w.t.Context(), peerSpoke{membership.Peer{Addr: hab.addr, Heard: time.Now(), Hello: membership.Hello{
+			Boot: 77, Sequence: 2, State: membership.Up, Legs: []membership.Leg{{From: membership.LegKey(haa.exchange.boot)}},
 		}}})
 		pass(time.Millisecond)
 		if haa.sendsTo(hab) {

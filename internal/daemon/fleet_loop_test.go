@@ -11,8 +11,8 @@ import (
 	"hafast/internal/control"
 	"hafast/internal/link"
 	"hafast/internal/liveness"
+	"hafast/internal/membership"
 	"hafast/internal/ownership"
-	"hafast/internal/peering"
 	"hafast/internal/steering"
 	"hafast/pkg/vrrp"
 )
@@ -42,7 +42,7 @@ func TestStopIsTold(t *testing.T) {
 		a.stop()
 		pass(time.Millisecond)
 		hello := a.said()
-		if hello.State != peering.Stopping || hello.Reason == "" {
+		if hello.State != membership.Stopping || hello.Reason == "" {
 			t.Errorf("says %s, %q", hello.State, hello.Reason)
 		}
 		a.on(func(time.Time) {
@@ -67,7 +67,7 @@ func TestStopIsTold(t *testing.T) {
 
 		// Its successor says that it is there.
 		said := b.peerIs(a.addr).Said
-		said.Hello.Boot, said.Hello.State, said.Hello.Reason = 99, peering.Up, ""
+		said.Hello.Boot, said.Hello.State, said.Hello.Reason = 99, membership.Up, ""
 		b.post(w.t.Context(), peerSpoke{said})
 		b.on(func(time.Time) {
 			if b.prober.suspended[a.addr] {
@@ -99,7 +99,7 @@ func TestDrainIsTold(t *testing.T) {
 		a, b := w.settled()[0], w.fleet[1]
 		a.on(func(now time.Time) { a.drain(now, true) })
 		synctest.Wait()
-		if got := a.said(); got.State != peering.Drain || got.Reason != "drained by the operator" {
+		if got := a.said(); got.State != membership.Drain || got.Reason != "drained by the operator" {
 			t.Errorf("says %s, %q", got.State, got.Reason)
 		}
 		a.on(func(time.Time) {
@@ -133,7 +133,7 @@ func TestDeadHAProxyIsTold(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		a.haproxy(false, "killed by signal 9")
-		if got := a.said(); got.State != peering.Down || got.Reason != "haproxy: killed by signal 9" {
+		if got := a.said(); got.State != membership.Down || got.Reason != "haproxy: killed by signal 9" {
 			t.Errorf("says %s, %q", got.State, got.Reason)
 		}
 		if own, theirs := a.target(a.addr).State, b.target(a.addr).State; own != steering.Down || theirs != steering.Down {
@@ -159,7 +159,7 @@ func TestHellos(t *testing.T) {
 		if own := b.target(b.addr); !own.Local || own.State != steering.Up {
 			t.Errorf("own target %+v", own)
 		}
-		if got := b.exchange.neighbours; len(got) != 1 || got[0] != (peering.Neighbour{Addr: a.addr, Source: b.addr}) {
+		if got := b.exchange.neighbours; len(got) != 1 || got[0] != (membership.Neighbour{Addr: a.addr, Source: b.addr}) {
 			t.Errorf("told: %v", got)
 		}
 	})

@@ -16,7 +16,7 @@ import (
 	"hafast/internal/health"
 	"hafast/internal/link"
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/sockets"
 	"hafast/internal/statesync"
 	"hafast/pkg/loader"
@@ -40,7 +40,7 @@ type fleetAdapters struct {
 	legs     *liveness.Legs
 	channel  *statesync.Channel
 	boot     uint64
-	exchange *peering.Exchange
+	exchange *membership.Exchange
 	sockets  *sockets.Reader
 	watcher  *sockets.Watcher
 	departed *liveness.Departed
@@ -78,7 +78,7 @@ func openFleet(ctx context.Context, l *loop, keys [][]byte, log *slog.Logger) (_
 	if a.channel, err = openChannel(ctx, l, a.boot, keys, a.path, log); err != nil {
 		return a, err
 	}
-	a.exchange = peering.New(a.boot, a.channel)
+	a.exchange = membership.New(a.boot, a.channel)
 	if a.sockets, err = sockets.Open(); err != nil {
 		return a, fmt.Errorf("look at haproxy's sockets: %w", err)
 	}
@@ -237,7 +237,7 @@ func (a *fleetAdapters) run(ctx context.Context, g *errgroup.Group, l *loop) {
 	})
 	g.Go(func() error { return a.departed.Run(ctx) })
 	g.Go(func() error {
-		return a.exchange.Run(ctx, func(p peering.Peer) { l.post(ctx, peerSpoke{p}) })
+		return a.exchange.Run(ctx, func(p membership.Peer) { l.post(ctx, peerSpoke{p}) })
 	})
 	g.Go(func() error {
 		vips := func() []netip.Addr { at, _ := a.watched(); return at.vips }

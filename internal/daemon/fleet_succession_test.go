@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"hafast/internal/config"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/steering"
 	"hafast/pkg/vrrp"
 )
@@ -181,7 +181,7 @@ func TestHandOff(t *testing.T) {
 		if left := time.Until(a.path.until); left != handoffLease || !a.handedOff || !a.path.serving {
 			t.Errorf("lease for another %v, handed off %t, serving %t", left, a.handedOff, a.path.serving)
 		}
-		if a.exchange.self.State == peering.Stopping {
+		if a.exchange.self.State == membership.Stopping {
 			t.Error("the peers were told of a stop")
 		}
 	})

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/steering"
 	"hafast/pkg/vrrp"
 )
@@ -76,7 +76,7 @@ func TestTheNextOneWaitsForItsChance(t *testing.T) {
 		a.isolate(true)
 		said := c.peerIs(b.addr).Said
 		said.Hello.Routers = slices.Clone(said.Hello.Routers)
-		said.Hello.Routers[0].Standing = peering.Seeking
+		said.Hello.Routers[0].Standing = membership.Seeking
 		c.post(w.t.Context(), peerSpoke{said})
 		loses(a, c)
 		pass(chance - time.Millisecond)

@@ -14,7 +14,7 @@ import (
 	"hafast/internal/datapath"
 	"hafast/internal/link"
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/internal/steering"
 	"hafast/pkg/vrrp"
@@ -201,7 +201,7 @@ func (h *fleetHost) target(a netip.Addr) (found datapath.Target) {
 }
 
 // said is what the host tells its peers.
-func (h *fleetHost) said() (hello peering.Hello) {
+func (h *fleetHost) said() (hello membership.Hello) {
 	h.t.Helper()
 	h.on(func(time.Time) { hello = h.exchange.self })
 	return hello
@@ -273,12 +273,12 @@ type fakeExchange struct {
 	w          *fleetWorld
 	from       *fleetHost
 	boot       uint64
-	self       peering.Hello
-	neighbours []peering.Neighbour
+	self       membership.Hello
+	neighbours []membership.Neighbour
 }
 
-func (x *fakeExchange) SetSelf(h peering.Hello) error {
-	h, err := peering.Fit(h)
+func (x *fakeExchange) SetSelf(h membership.Hello) error {
+	h, err := membership.Fit(h)
 	h.Boot = x.boot
 	if !reflect.DeepEqual(h, x.self) {
 		x.self = h
@@ -287,7 +287,7 @@ func (x *fakeExchange) SetSelf(h peering.Hello) error {
 	return err
 }
 
-func (x *fakeExchange) SetPeers(list []peering.Neighbour) {
+func (x *fakeExchange) SetPeers(list []membership.Neighbour) {
 	x.neighbours = slices.Clone(list)
 	x.tell()
 }
@@ -296,7 +296,7 @@ func (x *fakeExchange) tell() {
 	for _, n := range x.neighbours {
 		for _, h := range x.w.fleet {
 			if x.self.State != 0 && slices.Contains(h.addrs, n.Addr) && h.hears(x.from.testHost) {
-				h.deliver(peerSpoke{peering.Peer{Addr: n.Source, Heard: time.Now(), Hello: x.self}})
+				h.deliver(peerSpoke{membership.Peer{Addr: n.Source, Heard: time.Now(), Hello: x.self}})
 			}
 		}
 	}

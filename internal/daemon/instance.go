@@ -8,9 +8,9 @@ import (
 
 	"hafast/internal/config"
 	"hafast/internal/link"
+	"hafast/internal/membership"
 	"hafast/internal/metrics"
 	"hafast/internal/ownership"
-	"hafast/internal/peering"
 	"hafast/pkg/vrrp"
 )
 
@@ -90,7 +90,7 @@ func (in *instance) key() uint32 {
 	for i, v := range in.VIPs {
 		vips[i] = v.Prefix.Addr()
 	}
-	return peering.RouterKey(in.VRID, vips)
+	return membership.RouterKey(in.VRID, vips)
 }
 
 // interfaces are all that must be there for the instance to take part.

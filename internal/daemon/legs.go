@@ -6,7 +6,7 @@ import (
 
 	"hafast/internal/control"
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/peers"
 )
 
@@ -88,16 +88,16 @@ func legReason(p *peers.Peer) string {
 
 // legsOf are what this host says of the ways to it: each host once, however many of its
 // addresses are probed.
-func (f *fleet) legsOf() (list []peering.Leg) {
+func (f *fleet) legsOf() (list []membership.Leg) {
 	for _, p := range f.peers.All() {
 		if p.Said.Hello.Boot == 0 || p.LegFrom.State == liveness.LegUnknown {
 			continue
 		}
-		leg := peering.Leg{
-			From:    peering.LegKey(p.Said.Hello.Boot),
+		leg := membership.Leg{
+			From:    membership.LegKey(p.Said.Hello.Boot),
 			Arrives: p.LegFrom.State == liveness.LegProved, Forwards: p.LegFrom.Forwards,
 		}
-		at := slices.IndexFunc(list, func(l peering.Leg) bool { return l.From == leg.From })
+		at := slices.IndexFunc(list, func(l membership.Leg) bool { return l.From == leg.From })
 		if at < 0 {
 			list = append(list, leg)
 			continue

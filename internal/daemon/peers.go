@@ -8,7 +8,7 @@ import (
 	"hafast/internal/config"
 	"hafast/internal/control"
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/internal/steering"
 )
@@ -17,7 +17,7 @@ type (
 	// livenessChanged is what S-BFD has found out about a peer.
 	livenessChanged struct{ liveness.Event }
 	// peerSpoke is what a peer says of itself now, or that it has fallen silent.
-	peerSpoke struct{ peering.Peer }
+	peerSpoke struct{ membership.Peer }
 	// servicesFound is what haproxy listens on here.
 	servicesFound struct{ services []config.Service }
 	// acquaintanceOver ends the wait for what the peers have to say.
@@ -48,7 +48,7 @@ func (l *loop) livenessChanged(now time.Time, ev liveness.Event) {
 }
 
 // peerSpoke takes in what a peer says of itself.
-func (l *loop) peerSpoke(now time.Time, said peering.Peer) {
+func (l *loop) peerSpoke(now time.Time, said membership.Peer) {
 	p := l.fleet.peers.Peer(said.Addr)
 	if p == nil {
 		return
@@ -183,7 +183,7 @@ func (l *loop) nameOf(p *peers.Peer) string {
 }
 
 // tellHello puts into words what is new of a peer; empty if nothing is worth it.
-func tellHello(name string, before, now peering.Peer) string {
+func tellHello(name string, before, now membership.Peer) string {
 	switch {
 	case now.Incompatible != "" && now.Incompatible != before.Incompatible:
 		return name + " speaks another protocol: " + now.Incompatible

@@ -6,14 +6,14 @@ import (
 	"time"
 
 	"hafast/internal/control"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/pkg/vrrp"
 )
 
-// channel is the part of syncing.Channel that the loop needs.
+// channel is the part of statesync.Channel that the loop needs.
 type channel interface {
-	SetPeers([]peering.Neighbour)
+	SetPeers([]membership.Neighbour)
 	SetAlive(peer netip.Addr, alive bool)
 	SetScope([]netip.Addr) error
 	SetKeys([][]byte) error
@@ -91,11 +91,11 @@ func (l *loop) tellRoutes() {
 }
 
 // neighbours are the peers and the ways to them.
-func (l *loop) neighbours() []peering.Neighbour {
+func (l *loop) neighbours() []membership.Neighbour {
 	home := l.home(l.instances[0].source)
-	var out []peering.Neighbour
+	var out []membership.Neighbour
 	add := func(addr, via netip.Addr) {
-		n := peering.Neighbour{Addr: addr, Source: l.cfg.Sync.Listen}
+		n := membership.Neighbour{Addr: addr, Source: l.cfg.Sync.Listen}
 		if via != addr {
 			n.Via = via
 		}
@@ -134,7 +134,7 @@ func (l *loop) rekey(keys [][]byte) error {
 
 // noteDoubles warns, once for each, of peers that are another address of one before them:
 // all state goes to their host twice, or waits for an answer that comes from the other.
-func (l *loop) noteDoubles(told []peering.Neighbour) {
+func (l *loop) noteDoubles(told []membership.Neighbour) {
 	if !l.cfg.Sync.On() {
 		return
 	}

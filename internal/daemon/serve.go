@@ -11,9 +11,9 @@ import (
 	"hafast/internal/announce"
 	"hafast/internal/control"
 	"hafast/internal/link"
+	"hafast/internal/membership"
 	"hafast/internal/metrics"
 	"hafast/internal/ownership"
-	"hafast/internal/peering"
 	"hafast/internal/process"
 	"hafast/pkg/vrrp"
 )
@@ -92,7 +92,7 @@ func (h *host) prepare(ctx context.Context, l *loop) error {
 func (h *host) wire(ctx context.Context, g *errgroup.Group, l *loop, configPath string) {
 	answers := backend{loop: l, fleet: h.fleet, noFleet: h.noFleet, sync: h.replica(), done: ctx}
 	if h.fleet == nil && h.channel != nil {
-		g.Go(func() error { return h.channel.Run(ctx, func(peering.Packet) {}) })
+		g.Go(func() error { return h.channel.Run(ctx, func(membership.Packet) {}) })
 	}
 	if h.cfg.Sync.On() {
 		h.metrics.WatchSync(func(ctx context.Context) (metrics.Sync, error) { return answers.sync.scrape(), nil })

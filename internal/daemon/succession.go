@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/pkg/vrrp"
 )
@@ -85,18 +85,18 @@ func (l *loop) takeTurn(now time.Time, in *instance, lost *peers.Peer, active ne
 }
 
 // standings are where this host stands in each election, for the peers to know.
-func (l *loop) standings() []peering.Router {
-	out := make([]peering.Router, len(l.instances))
+func (l *loop) standings() []membership.Router {
+	out := make([]membership.Router, len(l.instances))
 	for i, in := range l.instances {
 		machine := l.router.Machine(in.Name)
-		out[i] = peering.Router{Key: in.key(), Priority: machine.Priority()}
+		out[i] = membership.Router{Key: in.key(), Priority: machine.Priority()}
 		switch machine.State() {
 		case vrrp.Active:
-			out[i].Standing = peering.Leading
+			out[i].Standing = membership.Leading
 		case vrrp.Backup:
-			out[i].Standing = peering.Seeking
+			out[i].Standing = membership.Seeking
 			if in.waiting == nil && machine.ActiveAddr().IsValid() {
-				out[i].Standing = peering.Following
+				out[i].Standing = membership.Following
 			}
 		}
 	}

@@ -24,7 +24,7 @@ type DataPath struct {
 	// Targets are steering.MaxTargets at most, Peers one fewer; more are not shown.
 	Targets []Target
 	Peers   []Peer
-	// HellosRejected are counts by reason, each reason of internal/peering among
+	// HellosRejected are counts by reason, each reason of internal/membership among
 	// them.
 	HellosRejected map[string]uint64
 }

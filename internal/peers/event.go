@@ -4,7 +4,7 @@ import (
 	"net/netip"
 
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/pkg/vrrp"
 )
 
@@ -19,7 +19,7 @@ type (
 		Doubtful bool
 	}
 	// Spoke is what it says of itself now, or that it has fallen silent.
-	Spoke struct{ Peer peering.Peer }
+	Spoke struct{ Peer membership.Peer }
 	// Advertised is a VRRP advert of one of its addresses.
 	Advertised struct{}
 	// Vanished says that its host answers no ARP or ND any more, or that it does again.

@@ -11,7 +11,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/pkg/vrrp"
 )
@@ -125,11 +125,11 @@ func (s *script) event(verb string, p *peers.Peer, args []string) (peers.Event, 
 	}
 }
 
-func (s *script) hello(p *peers.Peer, args []string) (peering.Peer, error) {
+func (s *script) hello(p *peers.Peer, args []string) (membership.Peer, error) {
 	n, _ := strconv.Atoi(strings.TrimPrefix(p.Addr.String(), "10.0.0."))
-	said := peering.Peer{Addr: p.Addr, Heard: s.now, Hello: peering.Hello{Boot: uint64(n), Addresses: []netip.Addr{p.Addr}}}
-	router := peering.Router{Key: routerKey}
-	for state := peering.Up; state <= peering.Stopping; state++ {
+	said := membership.Peer{Addr: p.Addr, Heard: s.now, Hello: membership.Hello{Boot: uint64(n), Addresses: []netip.Addr{p.Addr}}}
+	router := membership.Router{Key: routerKey}
+	for state := membership.Up; state <= membership.Stopping; state++ {
 		if state.String() == args[0] {
 			said.Hello.State = state
 		}
@@ -145,9 +145,9 @@ func (s *script) hello(p *peers.Peer, args []string) (peering.Peer, error) {
 		case "priority":
 			router.Priority = uint8(number)
 		case "standing":
-			names := map[string]peering.Standing{"apart": peering.Apart, "following": peering.Following, "seeking": peering.Seeking, "leading": peering.Leading}
+			names := map[string]membership.Standing{"apart": membership.Apart, "following": membership.Following, "seeking": membership.Seeking, "leading": membership.Leading}
 			router.Standing, err = names[value], nil
-			said.Hello.Routers = []peering.Router{router}
+			said.Hello.Routers = []membership.Router{router}
 		default:
 			err = fmt.Errorf("unknown key %s", key)
 		}

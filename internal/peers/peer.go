@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 )
 
 // Peer is another host, by one of its addresses.
@@ -13,7 +13,7 @@ type Peer struct {
 	// Addr is the configured one.
 	Addr netip.Addr
 	// Said is what it says of itself.
-	Said peering.Peer
+	Said membership.Peer
 	// Session is what S-BFD says of it, since SessionSince.
 	Session      liveness.State
 	SessionSince time.Time
@@ -37,7 +37,7 @@ func (p *Peer) Has(a netip.Addr) bool { return p.Addr == a || p.Said.Has(a) }
 func (p *Peer) Heard() bool { return !p.Said.Heard.IsZero() }
 
 // Stopping reports whether the peer has said goodbye: its silence means nothing.
-func (p *Peer) Stopping() bool { return p.facts().hello == peering.Stopping }
+func (p *Peer) Stopping() bool { return p.facts().hello == membership.Stopping }
 
 // Present reports whether the peer may take over what this host might.
 func (p *Peer) Present() bool { return p.facts().present() }

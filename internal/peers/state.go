@@ -2,7 +2,7 @@ package peers
 
 import (
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/steering"
 )
 
@@ -64,8 +64,8 @@ type facts struct {
 	// session is what S-BFD has found out.
 	session liveness.State
 	// hello is what the peer said last of itself; 0 if nothing was heard of it yet.
-	hello peering.State
-	// silent: no hello has come for peering.SilentAfter.
+	hello membership.State
+	// silent: no hello has come for membership.SilentAfter.
 	silent bool
 	// inherited: a predecessor of this daemon sent it flows.
 	inherited bool
@@ -81,13 +81,13 @@ var rules = []struct {
 	is func(f facts) bool
 }{
 	{HostDead, func(f facts) bool { return f.daemonGone() && f.vanished }},
-	{DaemonStopped, func(f facts) bool { return f.hello == peering.Stopping }},
+	{DaemonStopped, func(f facts) bool { return f.hello == membership.Stopping }},
 	{Unknown, func(f facts) bool { return f.hello == 0 && !f.inherited }},
 	{HostDead, func(f facts) bool { return f.session == liveness.Down && f.certain }},
-	{NotServing, func(f facts) bool { return f.hello == peering.Down }},
+	{NotServing, func(f facts) bool { return f.hello == membership.Down }},
 	{Suspect, func(f facts) bool { return f.session == liveness.Down }},
 	{Inherited, func(f facts) bool { return f.hello == 0 }},
-	{Draining, func(f facts) bool { return f.session == liveness.AdminDown || f.hello == peering.Drain }},
+	{Draining, func(f facts) bool { return f.session == liveness.AdminDown || f.hello == membership.Drain }},
 	{Silent, func(f facts) bool { return f.silent && f.session != liveness.Up }},
 	{Up, func(facts) bool { return true }},
 }
@@ -104,13 +104,13 @@ func (f facts) state() State {
 // daemonGone reports whether the peer's daemon is not there to speak for its host, which
 // may still have flows.
 func (f facts) daemonGone() bool {
-	return f.hello == peering.Stopping || f.hello == 0 && f.inherited
+	return f.hello == membership.Stopping || f.hello == 0 && f.inherited
 }
 
 // present reports whether the peer may take over what this host might.
 func (f facts) present() bool {
 	switch {
-	case f.hello == peering.Stopping, f.session == liveness.Down, f.session == liveness.AdminDown:
+	case f.hello == membership.Stopping, f.session == liveness.Down, f.session == liveness.AdminDown:
 		return false
 	case f.session == liveness.Up:
 		return true

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 )
 
 // Candidate is who may take an Active's place.
@@ -46,7 +46,7 @@ type Turn struct {
 }
 
 // Turn finds out whose turn it is to take the place of the lost peer's host in the election
-// with that key, see peering.RouterKey.
+// with that key, see membership.RouterKey.
 func (t *Table) Turn(key uint32, self Candidate, lost *Peer) Turn {
 	turn := Turn{Alone: true, Known: true}
 	for _, p := range t.Hosts() {
@@ -60,16 +60,16 @@ func (t *Table) Turn(key uint32, self Candidate, lost *Peer) Turn {
 			continue
 		}
 		r, ok := hello.Router(key)
-		if !ok || r.Standing == peering.Apart {
+		if !ok || r.Standing == membership.Apart {
 			continue
 		}
-		leads := r.Standing == peering.Leading
+		leads := r.Standing == membership.Leading
 		other := Candidate{Priority: r.Priority, Addrs: hello.Addresses}
 		if !leads && (r.Priority == 0 || self.before(other)) {
 			continue // out of service, or after this host
 		}
 		turn.Ahead++
-		turn.Vouched = turn.Vouched || leads || r.Standing == peering.Following
+		turn.Vouched = turn.Vouched || leads || r.Standing == membership.Following
 	}
 	return turn
 }

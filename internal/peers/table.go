@@ -6,13 +6,13 @@ import (
 	"time"
 
 	"hafast/internal/liveness"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/pkg/vrrp"
 )
 
 const (
 	// certainAfter is how long a host answers no probe before it is certainly dead, if
-	// no hello has come for peering.SilentAfter either. A virtual machine that is moved, or a
+	// no hello has come for membership.SilentAfter either. A virtual machine that is moved, or a
 	// switch that learns anew, may keep a host silent for some tenths of a second.
 	certainAfter = time.Second
 	// advertsAfter and hellosAfter are how long a host that answers no probe may go on
@@ -78,7 +78,7 @@ func (t *Table) Set(addrs []netip.Addr) (out []Output) {
 	for _, a := range addrs {
 		p := old.Peer(a)
 		if p == nil {
-			p = &Peer{Addr: a, Said: peering.Peer{Addr: a, Silent: true}}
+			p = &Peer{Addr: a, Said: membership.Peer{Addr: a, Silent: true}}
 		}
 		t.peers = append(t.peers, p)
 	}
@@ -160,7 +160,7 @@ func (t *Table) probed(now time.Time, p *Peer, ev Probed) []Output {
 }
 
 // spoke takes in what a peer says of itself.
-func (t *Table) spoke(p *Peer, said peering.Peer) []Output {
+func (t *Table) spoke(p *Peer, said membership.Peer) []Output {
 	before, had := p.facts(), p.addresses()
 	p.Said = said
 	after := p.facts()
@@ -175,7 +175,7 @@ func (t *Table) spoke(p *Peer, said peering.Peer) []Output {
 		p.vanished = false
 		out = append(out, t.watching())
 	}
-	was, is := before.hello == peering.Stopping, after.hello == peering.Stopping
+	was, is := before.hello == membership.Stopping, after.hello == membership.Stopping
 	switch {
 	case is && !was:
 		out = append(out, Probing{Peer: p}, ActiveLost{Peer: p})

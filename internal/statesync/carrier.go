@@ -5,11 +5,11 @@ import (
 	"net/netip"
 	"time"
 
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 )
 
 // A Channel is what hellos travel by.
-var _ peering.Carrier = (*Channel)(nil)
+var _ membership.Carrier = (*Channel)(nil)
 
 // Send sends a hello to a peer, by the address that it is configured with.
 func (c *Channel) Send(hello []byte, to netip.Addr) error {

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/pkg/conntrack"
 	"hafast/pkg/conntrack/record"
 	"hafast/pkg/conntrack/wire"
@@ -52,7 +52,7 @@ type Channel struct {
 	entries *entryTable // nil: not replicated
 	// peers are by the address that datagrams go to and come from, ways the same by the
 	// address that they are configured with.
-	peers map[netip.Addr]peering.Neighbour
+	peers map[netip.Addr]membership.Neighbour
 	ways  map[netip.Addr]netip.Addr
 	// alive are peers that are known to be there, by the configured address.
 	alive  map[netip.Addr]bool
@@ -64,7 +64,7 @@ type Channel struct {
 	// foreign counts datagrams that came from another port than a daemon's.
 	foreign uint64
 	// told are hellos to report, ready is what Options.Ready is to be told.
-	told  []peering.Packet
+	told  []membership.Packet
 	ready bool
 }
 
@@ -77,7 +77,7 @@ func Open(o Options) (_ *Channel, err error) {
 	}
 	c := &Channel{
 		opened: time.Now(), tellReady: o.Ready, log: o.Log, retime: make(chan struct{}, 1), news: make(chan struct{}, 1), ready: true,
-		peers: map[netip.Addr]peering.Neighbour{}, ways: map[netip.Addr]netip.Addr{},
+		peers: map[netip.Addr]membership.Neighbour{}, ways: map[netip.Addr]netip.Addr{},
 		alive: map[netip.Addr]bool{}, unsent: map[netip.Addr]error{},
 		sessions: map[netip.Addr]Session{}, keys: keys.IDs(),
 	}
@@ -113,7 +113,7 @@ func (c *Channel) closeTables() error {
 }
 
 // SetPeers replaces the peers, and the ways to them.
-func (c *Channel) SetPeers(neighbours []peering.Neighbour) {
+func (c *Channel) SetPeers(neighbours []membership.Neighbour) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.peers)

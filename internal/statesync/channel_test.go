@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hafast/internal/eventually"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/internal/steering"
 	"hafast/pkg/conntrack"
 	"hafast/pkg/conntrack/wire"
@@ -23,11 +23,11 @@ import (
 // host is a Channel that runs, with an Exchange of hellos over it.
 type host struct {
 	*Channel
-	*peering.Exchange
+	*membership.Exchange
 	stop func()
 
 	mu      sync.Mutex
-	reports []peering.Peer
+	reports []membership.Peer
 	ready   []bool
 }
 
@@ -49,11 +49,11 @@ func start(t *testing.T, open func(func()), o Options) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Exchange = peering.New(o.Boot, h.Channel)
+	h.Exchange = membership.New(o.Boot, h.Channel)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- h.Exchange.Run(ctx, func(p peering.Peer) {
+		done <- h.Exchange.Run(ctx, func(p membership.Peer) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			h.reports = append(h.reports, p)
@@ -71,22 +71,22 @@ func start(t *testing.T, open func(func()), o Options) *host {
 
 // knows has the host talk to another.
 func (h *host) knows(peer, source string) {
-	h.Exchange.SetPeers([]peering.Neighbour{{Addr: addr(peer), Source: addr(source)}})
+	h.Exchange.SetPeers([]membership.Neighbour{{Addr: addr(peer), Source: addr(source)}})
 }
 
 // last is what was last reported of the only peer.
-func (h *host) last() peering.Peer {
+func (h *host) last() membership.Peer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.reports) == 0 {
-		return peering.Peer{}
+		return membership.Peer{}
 	}
 	return h.reports[len(h.reports)-1]
 }
 
 func (h *host) say(t *testing.T, node string, services []steering.Service) {
 	t.Helper()
-	if err := h.SetSelf(peering.Hello{Node: node, State: peering.Up, Services: services}); err != nil {
+	if err := h.SetSelf(membership.Hello{Node: node, State: membership.Up, Services: services}); err != nil {
 		t.Error(err)
 	}
 }
@@ -240,7 +240,7 @@ func TestForgedHellos(t *testing.T) {
 	}
 	forge := func(source string) {
 		t.Helper()
-		if err := forger.send(slices.Clone(hello), peering.Neighbour{Addr: addr("10.9.0.1"), Source: addr(source)}); err != nil {
+		if err := forger.send(slices.Clone(hello), membership.Neighbour{Addr: addr("10.9.0.1"), Source: addr(source)}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 )
 
 const (
@@ -79,7 +79,7 @@ func (c *conn) close() error {
 
 // send sends a datagram. It does not wait: where there is no room, it fails with
 // EAGAIN.
-func (c *conn) send(b []byte, to peering.Neighbour) error {
+func (c *conn) send(b []byte, to membership.Neighbour) error {
 	addr := to.Way().Unmap()
 	s := c.four
 	if !addr.Is4() {
@@ -187,7 +187,7 @@ func setUp(fd int, six bool) error {
 }
 
 // send is one system call. A net.UDPConn would wait for room.
-func (s *socket) send(b []byte, addr netip.Addr, to peering.Neighbour) error {
+func (s *socket) send(b []byte, addr netip.Addr, to membership.Neighbour) error {
 	var failure error
 	err := s.raw.Write(func(fd uintptr) bool {
 		for {
@@ -204,7 +204,7 @@ func (s *socket) send(b []byte, addr netip.Addr, to peering.Neighbour) error {
 }
 
 // control names the source and the interface, for those that are given.
-func control(addr netip.Addr, n peering.Neighbour) []byte {
+func control(addr netip.Addr, n membership.Neighbour) []byte {
 	source := n.Source.Unmap()
 	switch {
 	case !source.IsValid() && n.Interface == 0:
@@ -224,7 +224,7 @@ func control(addr netip.Addr, n peering.Neighbour) []byte {
 	}
 }
 
-func sockaddr(addr netip.Addr, n peering.Neighbour) unix.Sockaddr {
+func sockaddr(addr netip.Addr, n membership.Neighbour) unix.Sockaddr {
 	if addr.Is4() {
 		return &unix.SockaddrInet4{Port: Port, Addr: addr.As4()}
 	}

@@ -16,7 +16,7 @@ import (
 
 	"hafast/internal/eventually"
 	"hafast/internal/link/nstest"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -96,16 +96,16 @@ func TestConnOnTheWire(t *testing.T) {
 	nstest.Add(t, "hfsyn0", "fe80::1/64")
 	peer.Do(func() { nstest.Add(t, "hfsyn1", "fe80::2/64") })
 	for i, test := range []struct {
-		to     peering.Neighbour
+		to     membership.Neighbour
 		source string
 	}{
-		{peering.Neighbour{Addr: addr("10.9.0.2")}, "10.9.0.1"},
-		{peering.Neighbour{Addr: addr("192.0.2.1"), Via: addr("10.9.0.2")}, "10.9.0.1"},
-		{peering.Neighbour{Addr: addr("10.9.0.2"), Source: addr("10.9.0.11")}, "10.9.0.11"},
-		{peering.Neighbour{Addr: addr("::ffff:10.9.0.12"), Source: addr("::ffff:10.9.0.1"), Interface: index}, "10.9.0.1"},
-		{peering.Neighbour{Addr: addr("fd09::2"), Source: addr("fd09::1")}, "fd09::1"},
-		{peering.Neighbour{Addr: addr("fd09::2"), Source: addr("fd09::11"), Interface: index}, "fd09::11"},
-		{peering.Neighbour{Addr: addr("fe80::2"), Source: addr("fe80::1"), Interface: index}, "fe80::1"},
+		{membership.Neighbour{Addr: addr("10.9.0.2")}, "10.9.0.1"},
+		{membership.Neighbour{Addr: addr("192.0.2.1"), Via: addr("10.9.0.2")}, "10.9.0.1"},
+		{membership.Neighbour{Addr: addr("10.9.0.2"), Source: addr("10.9.0.11")}, "10.9.0.11"},
+		{membership.Neighbour{Addr: addr("::ffff:10.9.0.12"), Source: addr("::ffff:10.9.0.1"), Interface: index}, "10.9.0.1"},
+		{membership.Neighbour{Addr: addr("fd09::2"), Source: addr("fd09::1")}, "fd09::1"},
+		{membership.Neighbour{Addr: addr("fd09::2"), Source: addr("fd09::11"), Interface: index}, "fd09::11"},
+		{membership.Neighbour{Addr: addr("fe80::2"), Source: addr("fe80::1"), Interface: index}, "fe80::1"},
 	} {
 		payload := []byte{byte(i)}
 		var got datagram
@@ -125,10 +125,10 @@ func TestConnOnTheWire(t *testing.T) {
 			t.Errorf("%+v arrives as %+v", test.to, got)
 		}
 	}
-	if err := c.send(nil, peering.Neighbour{Addr: addr("192.0.2.1")}); !errors.Is(err, unix.ENETUNREACH) {
+	if err := c.send(nil, membership.Neighbour{Addr: addr("192.0.2.1")}); !errors.Is(err, unix.ENETUNREACH) {
 		t.Errorf("to where no route goes: %v", err)
 	}
-	if err := c.send(nil, peering.Neighbour{Addr: addr("10.9.0.2"), Source: addr("192.0.2.1")}); err == nil {
+	if err := c.send(nil, membership.Neighbour{Addr: addr("10.9.0.2"), Source: addr("192.0.2.1")}); err == nil {
 		t.Error("sent from an address that is not this host's")
 	}
 }
@@ -146,7 +146,7 @@ func TestDrain(t *testing.T) {
 	to.drain(func(d datagram) { t.Errorf("out of nothing: %+v", d) })
 	from := listen(t, here)
 	for i := range 3 {
-		if err := from.send([]byte{byte(i)}, peering.Neighbour{Addr: addr("10.9.0.2")}); err != nil {
+		if err := from.send([]byte{byte(i)}, membership.Neighbour{Addr: addr("10.9.0.2")}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,6 +1,6 @@
 // Package statesync keeps this host's tables and those of its peers alike: the flow
 // table of the data path, and the kernel's connection tracking where that is asked for.
-// It also carries the hellos of package peering.
+// It also carries the hellos of package membership.
 //
 //	flow events ──┐                        ┌──> UDP 9406 ──> peers
 //	              ├──> conntrack.Engine ───┤

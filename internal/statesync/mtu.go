@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 )
 
 // maxMTU is Ethernet's. A larger one of this host's says little of the way to a peer.
@@ -13,7 +13,7 @@ const maxMTU = 1500
 
 // pathMTU is how large a packet to a peer may be without being cut to pieces, as far as
 // the routes know it now, 1500 at most.
-func pathMTU(to peering.Neighbour) (int, error) {
+func pathMTU(to membership.Neighbour) (int, error) {
 	addr := to.Way().Unmap()
 	family, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_MTU
 	if !addr.Is4() {

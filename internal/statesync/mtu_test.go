@@ -6,7 +6,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"hafast/internal/link/nstest"
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 )
 
 func TestPathMTU(t *testing.T) {
@@ -16,12 +16,12 @@ func TestPathMTU(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, to := range []string{"10.9.0.2", "fd09::2"} {
-			if got, err := pathMTU(peering.Neighbour{Addr: addr(to)}); got != test.want || err != nil {
+			if got, err := pathMTU(membership.Neighbour{Addr: addr(to)}); got != test.want || err != nil {
 				t.Errorf("to %s by a link of %d: %d, %v, want %d", to, test.link, got, err, test.want)
 			}
 		}
 	}
-	if _, err := pathMTU(peering.Neighbour{Addr: addr("192.0.2.1")}); err == nil {
+	if _, err := pathMTU(membership.Neighbour{Addr: addr("192.0.2.1")}); err == nil {
 		t.Error("there is an MTU to where no route goes")
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"hafast/internal/peering"
+	"hafast/internal/membership"
 	"hafast/pkg/conntrack"
 )
 
@@ -28,7 +28,7 @@ const (
 // Run runs the channel until ctx is done, and closes it. hello takes what peers say of
 // themselves; the payload is its own. It and Options.Ready are called from one goroutine;
 // while they block, hellos are kept, a bounded number. Run returns nil when ctx ended it.
-func (c *Channel) Run(ctx context.Context, hello func(peering.Packet)) error {
+func (c *Channel) Run(ctx context.Context, hello func(membership.Packet)) error {
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.conn.run(inner, c.receive, c.rest) })
 	group.Go(func() error { c.keepTime(inner); return nil })
@@ -63,7 +63,7 @@ func (c *Channel) take(d datagram) {
 	if err != nil || hello == nil || len(c.told) >= maxTold {
 		return // the engine counts what it rejects; a hello is followed by another
 	}
-	c.told = append(c.told, peering.Packet{From: c.peers[way].Addr, Payload: slices.Clone(hello)})
+	c.told = append(c.told, membership.Packet{From: c.peers[way].Addr, Payload: slices.Clone(hello)})
 	nudge(c.news)
 }
 
@@ -113,7 +113,7 @@ func nudge(wake chan struct{}) {
 }
 
 // report hands over what there is to report.
-func (c *Channel) report(ctx context.Context, hello func(peering.Packet)) {
+func (c *Channel) report(ctx context.Context, hello func(membership.Packet)) {
 	last := true
 	for {
 		select {

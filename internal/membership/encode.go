@@ -1,4 +1,4 @@
-package peering
+package membership
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-// Package peering tells the other hosts how this one is, and hears it of them:
+// Package membership tells the other hosts how this one is, and hears it of them:
 // what each serves, whether it takes new flows, by which addresses it is known.
 //
 //	daemon's loop ──SetSelf──> Exchange ──hello──> Carrier ──> peers
@@ -18,4 +18,4 @@
 // a daemon are numbered: one that was overtaken is dropped. A host that falls
 // silent keeps what it said last, marked as silent; whether it is dead is for
 // liveness to say.
-package peering
+package membership
