@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"pkg/conntrack/nfct":          {"internal/nlmsg", "pkg/conntrack/record"},
 	"internal/steering":           {},
 	"internal/liveness":           {},
+	"internal/neighbor":           {},
 	"internal/nlmsg":              {},
 	"internal/sockets":            {"internal/config", "internal/nlmsg"},
 	"internal/membership":         {"internal/steering"},
@@ -56,7 +57,7 @@ var mayImport = map[string][]string{
 	"internal/daemon": {
 		"internal/advert", "internal/announce", "internal/clock", "internal/config", "internal/control",
 		"internal/datapath", "internal/health", "internal/link", "internal/liveness", "internal/metrics",
-		"internal/notify", "internal/ownership", "internal/membership", "internal/peers", "internal/process", "internal/sockets", "internal/spawn",
+		"internal/neighbor", "internal/notify", "internal/ownership", "internal/membership", "internal/peers", "internal/process", "internal/sockets", "internal/spawn",
 		"internal/steering", "internal/statesync", "internal/throttle", "pkg/conntrack", "pkg/conntrack/nfct",
 		"pkg/conntrack/wire", "pkg/loader", "pkg/vrrp",
 	},

@@ -17,6 +17,7 @@ import (
 	"hafast/internal/link"
 	"hafast/internal/liveness"
 	"hafast/internal/membership"
+	"hafast/internal/neighbor"
 	"hafast/internal/sockets"
 	"hafast/internal/statesync"
 	"hafast/pkg/loader"
@@ -43,7 +44,7 @@ type fleetAdapters struct {
 	exchange *membership.Exchange
 	sockets  *sockets.Reader
 	watcher  *sockets.Watcher
-	departed *liveness.Departed
+	departed *neighbor.Watch
 	conn     *link.Conn
 	log      *slog.Logger
 
@@ -99,7 +100,7 @@ func openFleet(ctx context.Context, l *loop, keys [][]byte, log *slog.Logger) (_
 	if err := a.openLegs(); err != nil {
 		return a, fmt.Errorf("probe the ways to the peers: %w", err)
 	}
-	a.departed = liveness.NewDeparted(a.askNeighbour, a.frames, func(addr netip.Addr, gone bool) {
+	a.departed = neighbor.New(a.askNeighbor, a.frames, func(addr netip.Addr, gone bool) {
 		l.post(ctx, asked{func(now time.Time) { l.departedGone(now, addr, gone) }})
 	})
 	a.path.SetProbe(a.prober.Port(), l.cfg.Liveness.Interval, reflectLimit)
@@ -156,12 +157,12 @@ func (a *fleetAdapters) frames() (n uint64, err error) {
 	return n, nil
 }
 
-// askNeighbour has a host verified that frames are sent to.
-func (a *fleetAdapters) askNeighbour(addr netip.Addr) liveness.Answer {
-	answer := liveness.NoAnswerDue
+// askNeighbor has a host verified that frames are sent to.
+func (a *fleetAdapters) askNeighbor(addr netip.Addr) neighbor.Answer {
+	answer := neighbor.NoAnswerDue
 	index, onLink, err := a.conn.OnLink(addr)
 	if err == nil && onLink {
-		answer, err = liveness.AskNeighbour(index, addr)
+		answer, err = neighbor.Ask(index, addr)
 	}
 	if err != nil {
 		a.log.Debug("a departed peer's host is not watched", "peer", addr, "error", err)

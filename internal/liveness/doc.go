@@ -45,13 +45,6 @@
 // So a host that cannot keep its own time accuses nobody, however long that lasts;
 // the adverts of VRRP are there for that.
 //
-// # Who has said goodbye
-//
-// A host whose daemon was stopped answers no S-BFD any more, but its haproxy may still
-// have connections. Departed watches it by what its kernel answers, ARP or neighbour
-// advertisements, and tells within some 3 s that it is gone. Nobody takes anything over
-// for that: it is for the connections, which are reset instead of left hanging.
-//
 // # The thread
 //
 // All sessions share one operating system thread. Three ways to make it punctual

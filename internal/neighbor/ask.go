@@ -1,4 +1,4 @@
-package liveness
+package neighbor
 
 import (
 	"errors"
@@ -23,18 +23,18 @@ const (
 	Reachable
 )
 
-// AskNeighbour has the kernel verify that a host on the network behind an interface
-// still answers for its address, by ARP or neighbour solicitation (RFC 4861 section
+// Ask has the kernel verify that a host on the network behind an interface
+// still answers for its address, by ARP or neighbor solicitation (RFC 4861 section
 // 7.3), and tells what has come of the time before. It does not wait. The kernel asks
 // three times, a second apart, and goes on when it is called again. An entry that an
 // administrator has fixed is left alone.
 //
 // It works in the calling thread's network namespace and needs CAP_NET_ADMIN.
-func AskNeighbour(ifindex int, addr netip.Addr) (Answer, error) {
+func Ask(ifindex int, addr netip.Addr) (Answer, error) {
 	addr = addr.Unmap()
-	state, err := neighbourState(ifindex, addr)
+	state, err := neighborState(ifindex, addr)
 	if err != nil {
-		return NoAnswerDue, fmt.Errorf("look up neighbour %s: %w", addr, err)
+		return NoAnswerDue, fmt.Errorf("look up neighbor %s: %w", addr, err)
 	}
 	answer := Unanswered
 	switch {
@@ -52,14 +52,14 @@ func AskNeighbour(ifindex int, addr netip.Addr) (Answer, error) {
 		err = changeNeighbour(ifindex, addr, unix.NUD_NONE, unix.NTF_USE)
 	}
 	if err != nil {
-		return NoAnswerDue, fmt.Errorf("probe neighbour %s: %w", addr, err)
+		return NoAnswerDue, fmt.Errorf("probe neighbor %s: %w", addr, err)
 	}
 	return answer, nil
 }
 
-// neighbourState is what the kernel thinks of a neighbour, NUD_NONE if nothing. To ask
+// neighborState is what the kernel thinks of a neighbor, NUD_NONE if nothing. To ask
 // for a single one needs Linux 5.0.
-func neighbourState(ifindex int, addr netip.Addr) (int, error) {
+func neighborState(ifindex int, addr netip.Addr) (int, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETNEIGH, 0)
 	addNeighbour(req, ifindex, addr, unix.NUD_NONE, 0)
 	replies, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNEIGH)
@@ -71,11 +71,11 @@ func neighbourState(ifindex int, addr netip.Addr) (int, error) {
 	case len(replies) != 1:
 		return 0, fmt.Errorf("%d neighbours have this address", len(replies))
 	}
-	neighbour, err := netlink.NeighDeserialize(replies[0])
+	neighbor, err := netlink.NeighDeserialize(replies[0])
 	if err != nil {
 		return 0, err
 	}
-	return neighbour.State, nil
+	return neighbor.State, nil
 }
 
 func changeNeighbour(ifindex int, addr netip.Addr, state uint16, flags uint8) error {
@@ -85,7 +85,7 @@ func changeNeighbour(ifindex int, addr netip.Addr, state uint16, flags uint8) er
 	return err
 }
 
-// addNeighbour completes a request with a struct ndmsg (linux/neighbour.h), of which the
+// addNeighbour completes a request with a struct ndmsg (linux/neighbor.h), of which the
 // kernel wants the padding to be zero, and the address.
 func addNeighbour(req *nl.NetlinkRequest, ifindex int, addr netip.Addr, state uint16, flags uint8) {
 	msg := new(netlink.Ndmsg)

@@ -1,4 +1,4 @@
-package liveness
+package neighbor
 
 import (
 	"fmt"
@@ -14,9 +14,9 @@ import (
 	"hafast/internal/link/nstest"
 )
 
-// TestAskNeighbour asks a host while it answers, while it does not, though the wire is
+// TestAsk asks a host while it answers, while it does not, though the wire is
 // there, and when it does again.
-func TestAskNeighbour(t *testing.T) {
+func TestAsk(t *testing.T) {
 	peer := newWire(t)
 	index := nstest.Link(t, "eth0").Attrs().Index
 	// Instead of a second, so that the kernel gives up soon.
@@ -29,7 +29,7 @@ func TestAskNeighbour(t *testing.T) {
 	}
 	ask := func(addr netip.Addr) Answer {
 		t.Helper()
-		answer, err := AskNeighbour(index, addr)
+		answer, err := Ask(index, addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,28 @@ func TestAskNeighbour(t *testing.T) {
 			t.Errorf("a fixed entry has answer %d", got)
 		}
 	}
-	if answer, err := AskNeighbour(12345, there4); err == nil || answer != NoAnswerDue {
+	if answer, err := Ask(12345, there4); err == nil || answer != NoAnswerDue {
 		t.Errorf("behind an interface that there is not: answer %d, error %v", answer, err)
 	}
+}
+
+var (
+	there4 = netip.MustParseAddr("10.9.0.2")
+	there6 = netip.MustParseAddr("fd09::2")
+)
+
+// newWire enters a namespace whose eth0 leads to the namespace of a peer.
+func newWire(t *testing.T) *nstest.Peer {
+	t.Helper()
+	nstest.Enter(t)
+	nstest.Veth(t, "eth0", "peer0")
+	peer := nstest.NewPeer(t, "peer0")
+	nstest.Add(t, "eth0", "10.9.0.1/24")
+	nstest.Add(t, "eth0", "fd09::1/64")
+	peer.Do(func() {
+		nstest.Add(t, "peer0", there4.String()+"/24")
+		nstest.Add(t, "peer0", there6.String()+"/64")
+	})
+	nstest.Operational(t, "eth0")
+	return peer
 }

@@ -1,4 +1,4 @@
-package liveness
+package neighbor
 
 import (
 	"context"
@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// A host is gone when it has left departedMisses questions in a row unanswered. They
-// are departedEvery apart.
+// A host is gone when it has left misses questions in a row unanswered. They
+// are askEvery apart.
 const (
-	departedEvery  = 500 * time.Millisecond
-	departedMisses = 6
+	askEvery = 500 * time.Millisecond
+	misses   = 6
 )
 
-// Departed watches hosts whose daemon has said goodbye. Nothing there answers S-BFD any
+// Watch watches hosts whose daemon has said goodbye. Nothing there answers S-BFD any
 // more, but their haproxy may still have connections; and if such a host dies later,
 // these should not hang. So it is asked for its hardware address, which a kernel tells
 // for as long as it runs, with or without a daemon.
 //
 // Set may be called from any goroutine.
-type Departed struct {
+type Watch struct {
 	ask    func(netip.Addr) Answer
 	frames func() (uint64, error)
 	report func(addr netip.Addr, gone bool)
@@ -31,29 +31,29 @@ type Departed struct {
 	hosts map[netip.Addr]*absence
 }
 
-// NewDeparted returns a Departed that watches nobody. ask is AskNeighbour, or like it;
+// New returns a Watch that watches nobody. ask is Ask, or like it;
 // frames counts what this host has received; report is called when a host is gone, and
 // when one that was gone answers. All are called from Run's goroutine.
-func NewDeparted(ask func(netip.Addr) Answer, frames func() (uint64, error), report func(addr netip.Addr, gone bool)) *Departed {
-	return &Departed{ask: ask, frames: frames, report: report, hosts: make(map[netip.Addr]*absence)}
+func New(ask func(netip.Addr) Answer, frames func() (uint64, error), report func(addr netip.Addr, gone bool)) *Watch {
+	return &Watch{ask: ask, frames: frames, report: report, hosts: make(map[netip.Addr]*absence)}
 }
 
 // Set replaces whom to watch. What is known of those that stay is kept; the others are
 // taken to be there.
-func (d *Departed) Set(hosts []netip.Addr) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	maps.DeleteFunc(d.hosts, func(a netip.Addr, _ *absence) bool { return !slices.Contains(hosts, a) })
+func (w *Watch) Set(hosts []netip.Addr) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.DeleteFunc(w.hosts, func(a netip.Addr, _ *absence) bool { return !slices.Contains(hosts, a) })
 	for _, a := range hosts {
-		if d.hosts[a] == nil {
-			d.hosts[a] = &absence{}
+		if w.hosts[a] == nil {
+			w.hosts[a] = &absence{}
 		}
 	}
 }
 
 // Run asks until ctx is done.
-func (d *Departed) Run(ctx context.Context) error {
-	ticker := time.NewTicker(departedEvery)
+func (w *Watch) Run(ctx context.Context) error {
+	ticker := time.NewTicker(askEvery)
 	defer ticker.Stop()
 	last := uint64(0)
 	for {
@@ -61,35 +61,35 @@ func (d *Departed) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			last = d.look(last)
+			last = w.look(last)
 		}
 	}
 }
 
 // look asks all hosts once. It takes and returns how many frames there have been.
-func (d *Departed) look(last uint64) uint64 {
-	hosts := d.watched()
+func (w *Watch) look(last uint64) uint64 {
+	hosts := w.watched()
 	if len(hosts) == 0 {
 		return last
 	}
-	frames, err := d.frames()
+	frames, err := w.frames()
 	if err != nil {
 		return last // so nothing seems to have arrived, which accuses nobody
 	}
 	for addr, absence := range hosts {
 		was := absence.gone()
-		absence.step(d.ask(addr), frames != last)
+		absence.step(w.ask(addr), frames != last)
 		if gone := absence.gone(); gone != was {
-			d.report(addr, gone)
+			w.report(addr, gone)
 		}
 	}
 	return frames
 }
 
-func (d *Departed) watched() map[netip.Addr]*absence {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return maps.Clone(d.hosts)
+func (w *Watch) watched() map[netip.Addr]*absence {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.hosts)
 }
 
 // absence judges one host by what it answers. It is pure; the zero absence is a host
@@ -102,10 +102,10 @@ type absence struct {
 	found   bool // to be gone
 }
 
-// The halves of the last departedMisses questions.
+// The halves of the last misses questions.
 const (
-	newerHalf = 1<<(departedMisses/2) - 1
-	olderHalf = newerHalf << (departedMisses / 2)
+	newerHalf = 1<<(misses/2) - 1
+	olderHalf = newerHalf << (misses / 2)
 )
 
 // step takes an answer, and whether anything has arrived here since the last one.
@@ -124,8 +124,8 @@ func (a *absence) step(answer Answer, arrived bool) {
 	case Reachable:
 		a.missed, a.found = 0, false
 	case Unanswered:
-		a.missed = min(a.missed+1, departedMisses)
-		if a.missed == departedMisses && a.arrived&newerHalf != 0 && a.arrived&olderHalf != 0 {
+		a.missed = min(a.missed+1, misses)
+		if a.missed == misses && a.arrived&newerHalf != 0 && a.arrived&olderHalf != 0 {
 			a.found = true
 		}
 	default:

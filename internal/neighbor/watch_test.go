@@ -1,4 +1,4 @@
-package liveness
+package neighbor
 
 import (
 	"context"
@@ -66,7 +66,7 @@ func TestDeparted(t *testing.T) {
 			defer mu.Unlock()
 			f()
 		}
-		d := NewDeparted(
+		d := New(
 			func(a netip.Addr) (answer Answer) {
 				locked(func() { asked, answer = asked+1, answers[a] })
 				return answer
