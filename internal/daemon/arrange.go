@@ -6,11 +6,11 @@ import (
 	"slices"
 	"time"
 
+	"hafast/internal/bfd"
 	"hafast/internal/config"
 	"hafast/internal/datapath"
 	"hafast/internal/health"
 	"hafast/internal/link"
-	"hafast/internal/liveness"
 	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/internal/steering"
@@ -212,10 +212,10 @@ func (l *loop) tellPeers(self netip.Addr) {
 }
 
 // sessions are whom liveness is exchanged with.
-func (l *loop) sessions(self netip.Addr) []liveness.Peer {
-	var out []liveness.Peer
+func (l *loop) sessions(self netip.Addr) []bfd.Peer {
+	var out []bfd.Peer
 	for slot, p := range l.fleet.peers.All() {
-		out = append(out, liveness.Peer{
+		out = append(out, bfd.Peer{
 			Addr: p.Addr, Slot: slot, Source: l.sourceTowards(p.Addr), Interface: l.scope(self, p.Addr),
 		})
 	}
@@ -232,13 +232,13 @@ func (l *loop) scope(self, peer netip.Addr) int {
 }
 
 // session is the prober's name of the peer.
-func (f *fleet) session(p *peers.Peer) liveness.Peer {
+func (f *fleet) session(p *peers.Peer) bfd.Peer {
 	for _, s := range f.probed {
 		if s.Addr == p.Addr {
 			return s
 		}
 	}
-	return liveness.Peer{Addr: p.Addr}
+	return bfd.Peer{Addr: p.Addr}
 }
 
 // callWitness names who is asked whether this host's own receiving works.
@@ -250,10 +250,10 @@ func (l *loop) callWitness() {
 	if want.Gateway && f.gateway.iface == iface {
 		addr = f.gateway.addr
 	}
-	var w liveness.Witness
+	var w bfd.Witness
 	state := l.links[iface]
 	if source := state.Primary4(l.isVIP); addr.IsValid() && source.IsValid() {
-		w = liveness.Witness{Address: addr, Source: source, Interface: state.Index, MAC: state.MAC}
+		w = bfd.Witness{Address: addr, Source: source, Interface: state.Index, MAC: state.MAC}
 	}
 	if w.Address == f.witness.Address && w.Source == f.witness.Source && w.Interface == f.witness.Interface &&
 		slices.Equal(w.MAC, f.witness.MAC) {

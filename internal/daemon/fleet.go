@@ -5,9 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"hafast/internal/bfd"
 	"hafast/internal/config"
 	"hafast/internal/datapath"
-	"hafast/internal/liveness"
 	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/internal/steering"
@@ -26,13 +26,13 @@ type dataPath interface {
 	WitnessReplies() uint64
 }
 
-// prober is the part of liveness.Prober that the loop needs.
+// prober is the part of bfd.Prober that the loop needs.
 type prober interface {
-	Set([]liveness.Peer) error
-	SetTiming(liveness.Timing) error
-	SetWitness(liveness.Witness) error
-	Suspend(liveness.Peer)
-	Resume(liveness.Peer)
+	Set([]bfd.Peer) error
+	SetTiming(bfd.Timing) error
+	SetWitness(bfd.Witness) error
+	Suspend(bfd.Peer)
+	Resume(bfd.Peer)
 }
 
 // exchange is the part of membership.Exchange that the loop needs.
@@ -74,8 +74,8 @@ type fleet struct {
 	// gateway is the default gateway that was found last.
 	gateway gatewayFound
 	// probed, witness and told are what the prober and the exchange know.
-	probed  []liveness.Peer
-	witness liveness.Witness
+	probed  []bfd.Peer
+	witness bfd.Witness
 	told    []membership.Neighbour
 }
 
@@ -121,8 +121,8 @@ func (f *fleet) informed() bool {
 }
 
 // timing is the configuration's pace of liveness.
-func timing(c config.Liveness) liveness.Timing {
-	return liveness.Timing{Interval: c.Interval, Multiplier: c.Multiplier}
+func timing(c config.Liveness) bfd.Timing {
+	return bfd.Timing{Interval: c.Interval, Multiplier: c.Multiplier}
 }
 
 // serviceOf translates a service of the configuration, or one that was found.

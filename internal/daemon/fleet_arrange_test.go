@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"hafast/internal/bfd"
 	"hafast/internal/link"
-	"hafast/internal/liveness"
 )
 
 func TestWitnessIsNamed(t *testing.T) {
@@ -44,7 +44,7 @@ func TestGatewayMovesWithTheFirstInstance(t *testing.T) {
 			}})
 		})
 		a.reload(strings.Replace(member(1, 2), "interface: eth0", "interface: eth1", 1))
-		witness := func() (at liveness.Witness) {
+		witness := func() (at bfd.Witness) {
 			a.on(func(time.Time) { at = a.prober.witness })
 			return at
 		}

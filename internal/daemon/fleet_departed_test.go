@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"hafast/internal/liveness"
+	"hafast/internal/bfd"
 	"hafast/internal/membership"
 	"hafast/internal/steering"
 	"hafast/pkg/loader"
@@ -57,7 +57,7 @@ func TestDepartedHostDies(t *testing.T) {
 		a, b := w.settled()[0], w.fleet[1]
 		b.watches()
 		b.says(a.addr, membership.Stopping)
-		b.live(a.addr, liveness.Up, liveness.None)
+		b.live(a.addr, bfd.Up, bfd.Unmonitored)
 		b.watches(a.addr)
 		b.goodFor(a.addr, steering.Drain)
 
@@ -79,7 +79,7 @@ func TestDepartedHostDies(t *testing.T) {
 		// Its daemon is back, and nothing that was found out before counts any more.
 		b.departed(a.addr, true)
 		b.says(a.addr, membership.Up)
-		b.live(a.addr, liveness.None, liveness.Up)
+		b.live(a.addr, bfd.Unmonitored, bfd.Up)
 		b.watches()
 		b.goodFor(a.addr, steering.Up)
 		b.departed(a.addr, true)
@@ -143,7 +143,7 @@ func TestInheritedPeer(t *testing.T) {
 			t.Errorf("what was dead before is %s", got)
 		}
 		b.watches(a.addr)
-		b.live(a.addr, liveness.Unknown, liveness.None)
+		b.live(a.addr, bfd.Unknown, bfd.Unmonitored)
 		b.departed(a.addr, true)
 		b.goodFor(a.addr, steering.Down)
 		b.departed(a.addr, false)
@@ -152,7 +152,7 @@ func TestInheritedPeer(t *testing.T) {
 			Addr: a.addr, Heard: time.Now(), Hello: membership.Hello{Boot: 9, State: membership.Up},
 		}})
 		b.watches()
-		b.live(a.addr, liveness.None, liveness.Up)
+		b.live(a.addr, bfd.Unmonitored, bfd.Up)
 		b.goodFor(a.addr, steering.Up)
 	}, inherit, mutes(w4(1), w4(3)))
 }

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"hafast/internal/liveness"
+	"hafast/internal/bfd"
 	"hafast/pkg/vrrp"
 )
 
@@ -96,7 +96,7 @@ func TestLapseNoticed(t *testing.T) {
 				a, b := w.settled()[0], w.fleet[1]
 				a.pause(2500 * time.Millisecond)
 				pass(leaseFor)
-				b.live(a.addr, liveness.Up, liveness.AdminDown)
+				b.live(a.addr, bfd.Up, bfd.AdminDown)
 				if b.state("VI_1") != vrrp.Active {
 					t.Fatalf("b is %s", b.state("VI_1"))
 				}

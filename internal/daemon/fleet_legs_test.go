@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"hafast/internal/bfd"
 	"hafast/internal/control"
-	"hafast/internal/liveness"
 	"hafast/internal/membership"
 )
 
@@ -25,13 +25,13 @@ func TestLegsAreProvedByTheOtherEnd(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		hosts := w.settled()
 		haa, hab := hosts[0], hosts[1]
-		if haa.sendsTo(hab) || haa.peerIs(hab.addr).LegTo != liveness.LegUnknown {
+		if haa.sendsTo(hab) || haa.peerIs(hab.addr).LegTo != bfd.LegUnknown {
 			t.Error("proved before anything was said")
 		}
 		for _, proved := range []bool{true, false, true} {
-			state := liveness.LegLost
+			state := bfd.LegLost
 			if proved {
-				state = liveness.LegProved
+				state = bfd.LegProved
 			}
 			hab.leg(haa.addr, state, true)
 			pass(time.Millisecond)
@@ -51,7 +51,7 @@ func TestLegOfARestartedPeerIsKept(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		hosts := w.settled()
 		haa, hab := hosts[0], hosts[1]
-		hab.leg(haa.addr, liveness.LegProved, true)
+		hab.leg(haa.addr, bfd.LegProved, true)
 		haa.post(w.t.Context(), peerSpoke{membership.Peer{Addr: hab.addr, Heard: time.Now(), Hello: membership.Hello{Boot: 77, State: membership.Up}}})
 		pass(time.Millisecond)
 		haa.on(func(time.Time) {
@@ -59,7 +59,7 @@ func TestLegOfARestartedPeerIsKept(t *testing.T) {
 				w.t.Errorf("judged anew are the legs from %v, want hab's at its start and at the next one", got)
 			}
 		})
-		if !haa.sendsTo(hab) || haa.peerIs(hab.addr).LegTo != liveness.LegProved {
+		if !haa.sendsTo(hab) || haa.peerIs(hab.addr).LegTo != bfd.LegProved {
 			t.Error("lost for want of a word")
 		}
 		haa.post(w.t.Context(), peerSpoke{membership.Peer{Addr: hab.addr, Heard: time.Now(), Hello: membership.Hello{
@@ -84,8 +84,8 @@ func TestLostLegIsExplained(t *testing.T) {
 			{false, "its probes do not arrive here"},
 			{true, "does not arrive there"},
 		} {
-			haa.leg(hab.addr, liveness.LegProved, c.forwards)
-			hab.leg(haa.addr, liveness.LegLost, true)
+			haa.leg(hab.addr, bfd.LegProved, c.forwards)
+			hab.leg(haa.addr, bfd.LegLost, true)
 			pass(time.Millisecond)
 			st, err := haa.backend().Status(w.t.Context())
 			if err != nil {

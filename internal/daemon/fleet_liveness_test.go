@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"hafast/internal/liveness"
+	"hafast/internal/bfd"
 	"hafast/internal/steering"
 	"hafast/pkg/vrrp"
 )
@@ -15,7 +15,7 @@ func TestDeadActiveIsFollowedAtOnce(t *testing.T) {
 		a, b := w.settled()[0], w.fleet[1]
 		a.isolate(true)
 		before := time.Now()
-		b.live(a.addr, liveness.Up, liveness.Down)
+		b.live(a.addr, bfd.Up, bfd.Down)
 		if b.state("VI_1") != vrrp.Active || !b.has("VI_1") || !time.Now().Equal(before) {
 			t.Errorf("the Backup is %s %v after the Active's death", b.state("VI_1"), time.Since(before))
 		}
@@ -37,8 +37,8 @@ func TestDeadBackupMovesNothing(t *testing.T) {
 	inFleet(t, members(3), func(w *fleetWorld) {
 		a, b, c := w.settled()[0], w.fleet[1], w.fleet[2]
 		b.isolate(true)
-		a.live(b.addr, liveness.Up, liveness.Down)
-		c.live(b.addr, liveness.Up, liveness.Down)
+		a.live(b.addr, bfd.Up, bfd.Down)
+		c.live(b.addr, bfd.Up, bfd.Down)
 		pass(time.Second)
 		if a.state("VI_1") != vrrp.Active || c.state("VI_1") != vrrp.Backup || len(c.journalled("transition")) != 1 {
 			t.Errorf("a is %s, c is %s", a.state("VI_1"), c.state("VI_1"))
@@ -54,7 +54,7 @@ func TestActiveOutOfServiceIsFollowedAtOnce(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		a.isolate(true) // its daemon is stuck, its data path answers
-		b.live(a.addr, liveness.Up, liveness.AdminDown)
+		b.live(a.addr, bfd.Up, bfd.AdminDown)
 		if b.state("VI_1") != vrrp.Active {
 			t.Errorf("the Backup is %s", b.state("VI_1"))
 		}
@@ -73,9 +73,9 @@ func TestWithBothOutOfServiceTheVIPStays(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		b.haproxy(false, "gone")
-		a.live(b.addr, liveness.Up, liveness.AdminDown)
+		a.live(b.addr, bfd.Up, bfd.AdminDown)
 		a.haproxy(false, "gone too")
-		b.live(a.addr, liveness.Up, liveness.AdminDown)
+		b.live(a.addr, bfd.Up, bfd.AdminDown)
 		pass(10 * time.Second)
 		w.expect(vrrp.Active, vrrp.Backup)
 		if a.said().Reason != "haproxy: gone too" {
@@ -85,7 +85,7 @@ func TestWithBothOutOfServiceTheVIPStays(t *testing.T) {
 			t.Errorf("moved: %q, %q", a.journalled("transition"), b.journalled("transition"))
 		}
 		b.haproxy(true, "back")
-		a.live(b.addr, liveness.AdminDown, liveness.Up)
+		a.live(b.addr, bfd.AdminDown, bfd.Up)
 		pass(2 * time.Second)
 		w.expect(vrrp.Backup, vrrp.Active)
 	})
@@ -99,18 +99,18 @@ const obeyAfter = time.Second
 func TestAdvertsOfTheDead(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
-		b.live(a.addr, liveness.Up, liveness.Down)
+		b.live(a.addr, bfd.Up, bfd.Down)
 		if b.state("VI_1") != vrrp.Active {
 			t.Fatalf("b is %s", b.state("VI_1"))
 		}
 		pass(obeyAfter - time.Millisecond)
-		if b.state("VI_1") != vrrp.Active || b.peerIs(a.addr).Session != liveness.Down {
+		if b.state("VI_1") != vrrp.Active || b.peerIs(a.addr).Session != bfd.Down {
 			t.Errorf("obeyed the dead: %s, live %s", b.state("VI_1"), b.peerIs(a.addr).Session)
 		}
 		pass(2 * time.Second)
 		w.expect(vrrp.Active, vrrp.Backup)
 		p := b.peerIs(a.addr)
-		if p.Session != liveness.None || p.State().Target() != steering.Up {
+		if p.Session != bfd.Unmonitored || p.State().Target() != steering.Up {
 			t.Errorf("live %s, good for %s; want none, up", p.Session, p.State().Target())
 		}
 		got := b.journalled("liveness")
@@ -119,9 +119,9 @@ func TestAdvertsOfTheDead(t *testing.T) {
 		}
 
 		// Its session may come to life again, and end again.
-		b.live(a.addr, liveness.Down, liveness.Up)
+		b.live(a.addr, bfd.Down, bfd.Up)
 		a.isolate(true)
-		b.live(a.addr, liveness.Up, liveness.Down)
+		b.live(a.addr, bfd.Up, bfd.Down)
 		if b.state("VI_1") != vrrp.Active {
 			t.Errorf("b is %s after the second death", b.state("VI_1"))
 		}
@@ -134,7 +134,7 @@ func TestAdvertsOfAFormerPeerCount(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		a.isolate(true)
-		b.live(a.addr, liveness.Up, liveness.Down)
+		b.live(a.addr, bfd.Up, bfd.Down)
 		b.reload(strings.Replace(member(2, 2), "peers: [10.0.0.1]", "", 1))
 		a.isolate(false)
 		pass(5 * time.Second)
@@ -147,7 +147,7 @@ func TestNumbBackup(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		b.isolate(true)
-		b.liveWith(a.addr, liveness.Up, liveness.Down, numb)
+		b.liveWith(a.addr, bfd.Up, bfd.Down, numb)
 		pass(10 * time.Second)
 		w.expect(vrrp.Active, vrrp.Fault)
 		if got := b.journalled("transition"); got[len(got)-1] != "backup>fault "+numbFault {
@@ -157,7 +157,7 @@ func TestNumbBackup(t *testing.T) {
 		b.on(func(time.Time) { b.path.frames++ })
 		pass(leaseEvery)
 		w.expect(vrrp.Active, vrrp.Backup)
-		b.live(a.addr, liveness.Down, liveness.Up)
+		b.live(a.addr, bfd.Down, bfd.Up)
 		pass(10 * time.Second)
 		w.expect(vrrp.Active, vrrp.Backup)
 	})
@@ -168,7 +168,7 @@ func TestWitnessEndsNumbness(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		b.isolate(true)
-		b.liveWith(a.addr, liveness.Up, liveness.Down, numb)
+		b.liveWith(a.addr, bfd.Up, bfd.Down, numb)
 		pass(time.Second)
 		w.expect(vrrp.Active, vrrp.Fault)
 		b.on(func(time.Time) { b.path.witness++ })
@@ -183,10 +183,10 @@ func TestSecondLook(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		a.isolate(true)
-		b.liveWith(a.addr, liveness.Up, liveness.Down, numb)
+		b.liveWith(a.addr, bfd.Up, bfd.Down, numb)
 		pass(3 * time.Millisecond)
 		b.on(func(time.Time) { b.path.witness++ })
-		b.liveWith(a.addr, liveness.Down, liveness.Down, liveness.Evidence{Witness: liveness.Answered})
+		b.liveWith(a.addr, bfd.Down, bfd.Down, bfd.Evidence{Witness: bfd.Answered})
 		pass(2 * leaseEvery)
 		if b.state("VI_1") != vrrp.Active {
 			t.Errorf("b is %s %v after the witness has answered, want active", b.state("VI_1"), 2*leaseEvery)
@@ -200,7 +200,7 @@ func TestPeerThatStartsPromotesNobody(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.fleet[0], w.fleet[1]
 		b.haproxy(true, "pid 1")
-		b.liveWith(a.addr, liveness.Unknown, liveness.AdminDown, liveness.Evidence{})
+		b.liveWith(a.addr, bfd.Unknown, bfd.AdminDown, bfd.Evidence{})
 		pass(2 * leaseEvery)
 		if b.state("VI_1") != vrrp.Backup {
 			t.Errorf("b is %s while a starts, want backup", b.state("VI_1"))
@@ -214,7 +214,7 @@ func TestActiveOutlivesItsPeerInSilence(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		b.isolate(true)
-		a.liveWith(b.addr, liveness.Up, liveness.Down, numb)
+		a.liveWith(b.addr, bfd.Up, bfd.Down, numb)
 		pass(10 * time.Millisecond)
 		a.on(func(time.Time) { a.path.frames++ })
 		pass(2 * leaseEvery)
@@ -242,8 +242,8 @@ func TestAliasesCountOnce(t *testing.T) {
 			t.Errorf("probed: %v", got)
 		}
 		a.isolate(true)
-		b.live(a.addrs[0], liveness.Up, liveness.Down)
-		b.live(a.addrs[1], liveness.Up, liveness.Down)
+		b.live(a.addrs[0], bfd.Up, bfd.Down)
+		b.live(a.addrs[1], bfd.Up, bfd.Down)
 		if b.state("VI_1") != vrrp.Active {
 			t.Errorf("b is %s: it waited for its dead peer's other address", b.state("VI_1"))
 		}
@@ -254,14 +254,14 @@ func TestAliasesCountOnce(t *testing.T) {
 func TestHalfAHostLives(t *testing.T) {
 	inFleet(t, withTwoAddresses(), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
-		b.liveWith(a.addrs[1], liveness.Up, liveness.Down, liveness.Evidence{Alive: 1})
+		b.liveWith(a.addrs[1], bfd.Up, bfd.Down, bfd.Evidence{Alive: 1})
 		pass(10 * time.Millisecond)
 		w.expect(vrrp.Active, vrrp.Backup)
 		if got := b.target(a.addr).State; got != steering.Up {
 			t.Errorf("its haproxy is %s", got)
 		}
-		b.liveWith(a.addrs[1], liveness.Down, liveness.Up, liveness.Evidence{})
-		b.liveWith(a.addrs[0], liveness.Up, liveness.Down, liveness.Evidence{Alive: 1})
+		b.liveWith(a.addrs[1], bfd.Down, bfd.Up, bfd.Evidence{})
+		b.liveWith(a.addrs[0], bfd.Up, bfd.Down, bfd.Evidence{Alive: 1})
 		pass(10 * time.Millisecond)
 		w.expect(vrrp.Active, vrrp.Backup)
 	})
@@ -288,7 +288,7 @@ func TestLivenessOfAStranger(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		b := w.settled()[1]
 		before := len(b.journalled("liveness"))
-		b.live(w.fleet[1].addr, liveness.Up, liveness.Down)
+		b.live(w.fleet[1].addr, bfd.Up, bfd.Down)
 		if got := b.journalled("liveness"); len(got) != before {
 			t.Errorf("journal: %q", got)
 		}

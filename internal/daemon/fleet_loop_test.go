@@ -8,9 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hafast/internal/bfd"
 	"hafast/internal/control"
 	"hafast/internal/link"
-	"hafast/internal/liveness"
 	"hafast/internal/membership"
 	"hafast/internal/ownership"
 	"hafast/internal/steering"
@@ -55,7 +55,7 @@ func TestStopIsTold(t *testing.T) {
 				t.Error("the session with a host that has said goodbye goes on")
 			}
 		})
-		b.live(a.addr, liveness.Up, liveness.None)
+		b.live(a.addr, bfd.Up, bfd.Unmonitored)
 		<-a.done
 		w.expect(vrrp.Init, vrrp.Active)
 		if got := b.target(a.addr); got.State != steering.Drain {
@@ -74,7 +74,7 @@ func TestStopIsTold(t *testing.T) {
 				t.Error("the session with a host that has come back stays suspended")
 			}
 		})
-		b.live(a.addr, liveness.None, liveness.Up)
+		b.live(a.addr, bfd.Unmonitored, bfd.Up)
 		if got := b.target(a.addr); got.State != steering.Up {
 			t.Errorf("the one that has come back is %s", got.State)
 		}
@@ -110,7 +110,7 @@ func TestDrainIsTold(t *testing.T) {
 		if own, theirs := a.target(a.addr).State, b.target(a.addr).State; own != steering.Drain || theirs != steering.Drain {
 			t.Errorf("new flows: %s here, %s there", own, theirs)
 		}
-		b.live(a.addr, liveness.Up, liveness.AdminDown)
+		b.live(a.addr, bfd.Up, bfd.AdminDown)
 		w.expect(vrrp.Backup, vrrp.Active)
 		a.post(w.t.Context(), connectionsCounted{7})
 		synctest.Wait()
@@ -119,7 +119,7 @@ func TestDrainIsTold(t *testing.T) {
 		}
 		a.on(func(now time.Time) { a.drain(now, false) })
 		synctest.Wait()
-		b.live(a.addr, liveness.AdminDown, liveness.Up)
+		b.live(a.addr, bfd.AdminDown, bfd.Up)
 		pass(5 * time.Second)
 		w.expect(vrrp.Active, vrrp.Backup)
 		if own, theirs := a.target(a.addr).State, b.target(a.addr).State; own != steering.Up || theirs != steering.Up {
@@ -174,11 +174,11 @@ func TestReloadWithOtherPeers(t *testing.T) {
 		if got.Hold || len(got.Targets) != 2 || !slices.Equal(got.Peers, []netip.Addr{c.addr}) || got.Policy != steering.Local {
 			t.Errorf("wish %+v", got)
 		}
-		if p := a.peerIs(c.addr); p.Session != liveness.Up || p.State().Target() != steering.Up {
+		if p := a.peerIs(c.addr); p.Session != bfd.Up || p.State().Target() != steering.Up {
 			t.Errorf("the peer that stays is %s, %s", p.Session, p.State().Target())
 		}
 		a.on(func(time.Time) {
-			if want := (liveness.Timing{Interval: 5 * time.Millisecond, Multiplier: 4}); a.prober.timing != want {
+			if want := (bfd.Timing{Interval: 5 * time.Millisecond, Multiplier: 4}); a.prober.timing != want {
 				t.Errorf("timing %v, want %v", a.prober.timing, want)
 			}
 			if len(a.prober.peers) != 1 || a.prober.peers[0].Addr != c.addr || len(a.exchange.neighbours) != 1 {
@@ -186,9 +186,9 @@ func TestReloadWithOtherPeers(t *testing.T) {
 			}
 		})
 		// Events of the one that has gone are late.
-		a.live(b.addr, liveness.Up, liveness.Down)
+		a.live(b.addr, bfd.Up, bfd.Down)
 		a.reload(member(1, 3))
-		if p := a.peerIs(b.addr); p.Session != liveness.Unknown || p.State().Target() != steering.Down {
+		if p := a.peerIs(b.addr); p.Session != bfd.Unknown || p.State().Target() != steering.Down {
 			t.Errorf("the peer that has come is %s, %s; want to know nothing of it", p.Session, p.State().Target())
 		}
 		w.expect(vrrp.Active, vrrp.Backup, vrrp.Backup)
@@ -268,7 +268,7 @@ func TestWhyAPeerTakesNoFlows(t *testing.T) {
 			t.Errorf("reason %q", got)
 		}
 		b.haproxy(true, "pid 1")
-		a.live(b.addr, liveness.Up, liveness.Down)
+		a.live(b.addr, bfd.Up, bfd.Down)
 		if got := reason(); got != "does not answer; the flows that it has go there until that is certain" {
 			t.Errorf("reason %q while it is suspected", got)
 		}

@@ -11,11 +11,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"hafast/internal/bfd"
 	"hafast/internal/config"
 	"hafast/internal/datapath"
 	"hafast/internal/health"
 	"hafast/internal/link"
-	"hafast/internal/liveness"
 	"hafast/internal/membership"
 	"hafast/internal/neighbor"
 	"hafast/internal/sockets"
@@ -37,8 +37,8 @@ const reflectLimit = 64
 // fleetAdapters are what a fleet works through.
 type fleetAdapters struct {
 	path     *datapath.Path
-	prober   *liveness.Prober
-	legs     *liveness.Legs
+	prober   *bfd.Prober
+	legs     *bfd.Legs
 	channel  *statesync.Channel
 	boot     uint64
 	exchange *membership.Exchange
@@ -90,10 +90,10 @@ func openFleet(ctx context.Context, l *loop, keys [][]byte, log *slog.Logger) (_
 			return a, err
 		}
 	}
-	if a.prober, err = liveness.New(liveness.Config{
+	if a.prober, err = bfd.New(bfd.Config{
 		Slots: &slots, Witness: a.path, Timing: timing(l.cfg.Liveness),
 		Frames: func() uint64 { n, _ := a.frames(); return n },
-		Report: func(ev liveness.Event) { l.post(ctx, livenessChanged{ev}) },
+		Report: func(ev bfd.Event) { l.post(ctx, livenessChanged{ev}) },
 	}); err != nil {
 		return a, fmt.Errorf("probe the peers: %w", err)
 	}
@@ -141,7 +141,7 @@ func (a *fleetAdapters) openLegs() (err error) {
 			return err
 		}
 	}
-	a.legs, err = liveness.NewLegs(&slots, loader.LegDiscriminator)
+	a.legs, err = bfd.NewLegs(&slots, loader.LegDiscriminator)
 	return err
 }
 
@@ -234,7 +234,7 @@ func (a *fleetAdapters) run(ctx context.Context, g *errgroup.Group, l *loop) {
 	g.Go(func() error { return a.path.Sweep(ctx) })
 	g.Go(func() error { return a.prober.Run(ctx) })
 	g.Go(func() error {
-		return a.legs.Run(ctx, func(ev liveness.LegEvent) { l.post(ctx, legChanged{ev}) })
+		return a.legs.Run(ctx, func(ev bfd.LegEvent) { l.post(ctx, legChanged{ev}) })
 	})
 	g.Go(func() error { return a.departed.Run(ctx) })
 	g.Go(func() error {

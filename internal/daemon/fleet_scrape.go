@@ -4,9 +4,9 @@ import (
 	"net/netip"
 	"slices"
 
+	"hafast/internal/bfd"
 	"hafast/internal/control"
 	"hafast/internal/datapath"
-	"hafast/internal/liveness"
 	"hafast/internal/metrics"
 	"hafast/pkg/loader"
 )
@@ -42,7 +42,7 @@ func (a *fleetAdapters) scrape(st control.Status) metrics.DataPath {
 			LongestMiss: int(s.LongestRun), RTT: metrics.Histogram{Sum: s.RTT.Sum, Counts: slices.Clone(s.RTT.Buckets[:])},
 		}
 		for i := range s.RTT.Buckets {
-			if bound, ok := liveness.BucketBound(i); ok {
+			if bound, ok := bfd.BucketBound(i); ok {
 				peer.RTT.Bounds = append(peer.RTT.Bounds, bound)
 			}
 		}

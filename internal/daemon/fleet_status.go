@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"hafast/internal/bfd"
 	"hafast/internal/control"
 	"hafast/internal/datapath"
-	"hafast/internal/liveness"
 	"hafast/internal/peers"
 	"hafast/internal/steering"
 	"hafast/pkg/loader"
@@ -67,7 +67,7 @@ func reasonOf(p *peers.Peer) string {
 		return "does not answer"
 	case p.Said.Hello.Reason != "":
 		return p.Said.Hello.Reason
-	case p.Session == liveness.AdminDown:
+	case p.Session == bfd.AdminDown:
 		return "its daemon does not renew its lease, or is out of service"
 	default:
 		return "silent"

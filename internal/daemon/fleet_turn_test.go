@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"hafast/internal/liveness"
+	"hafast/internal/bfd"
 	"hafast/internal/membership"
 	"hafast/internal/steering"
 	"hafast/pkg/vrrp"
@@ -18,7 +18,7 @@ const chance = chanceProbes * 3 * 2 * time.Millisecond
 // loses has hosts find out that a peer answers no more.
 func loses(peer *fleetHost, hosts ...*fleetHost) {
 	for _, h := range hosts {
-		h.live(peer.addr, liveness.Up, liveness.Down)
+		h.live(peer.addr, bfd.Up, bfd.Down)
 	}
 }
 
@@ -158,8 +158,8 @@ func TestFalseAlarm(t *testing.T) {
 		a.goodFor(b.addr, steering.Drain)
 		pass(20 * time.Millisecond)
 		a.isolate(false)
-		b.live(a.addr, liveness.Down, liveness.Up)
-		a.live(b.addr, liveness.Down, liveness.Up)
+		b.live(a.addr, bfd.Down, bfd.Up)
+		a.live(b.addr, bfd.Down, bfd.Up)
 		b.goodFor(a.addr, steering.Up)
 		pass(2 * time.Second)
 		w.expect(vrrp.Active, vrrp.Backup)

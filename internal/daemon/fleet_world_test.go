@@ -10,10 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hafast/internal/bfd"
 	"hafast/internal/config"
 	"hafast/internal/datapath"
 	"hafast/internal/link"
-	"hafast/internal/liveness"
 	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/internal/steering"
@@ -131,7 +131,7 @@ func (w *fleetWorld) settled() []*fleetHost {
 		h.haproxy(true, "running")
 		h.post(w.t.Context(), servicesFound{[]config.Service{{VIP: vip, Port: 80, Proto: "tcp"}}})
 		for _, p := range h.cfg.Peers {
-			h.live(p, liveness.Unknown, liveness.Up)
+			h.live(p, bfd.Unknown, bfd.Up)
 		}
 		want[i] = vrrp.Backup
 	}
@@ -145,13 +145,13 @@ var vip = netip.MustParseAddr("10.0.0.208")
 
 // live reports that a peer's liveness has changed, with nothing that speaks against
 // this host's own receiving.
-func (h *fleetHost) live(peer netip.Addr, from, to liveness.State) {
-	h.liveWith(peer, from, to, liveness.Evidence{})
+func (h *fleetHost) live(peer netip.Addr, from, to bfd.State) {
+	h.liveWith(peer, from, to, bfd.Evidence{})
 }
 
-func (h *fleetHost) liveWith(peer netip.Addr, from, to liveness.State, e liveness.Evidence) {
-	h.post(h.t.Context(), livenessChanged{liveness.Event{
-		Peer: liveness.Peer{Addr: peer}, From: from, To: to, At: time.Now(), Run: 3, Evidence: e,
+func (h *fleetHost) liveWith(peer netip.Addr, from, to bfd.State, e bfd.Evidence) {
+	h.post(h.t.Context(), livenessChanged{bfd.Event{
+		Peer: bfd.Peer{Addr: peer}, From: from, To: to, At: time.Now(), Run: 3, Evidence: e,
 	}})
 	synctest.Wait()
 }
@@ -173,7 +173,7 @@ func (h *fleetHost) buried(peer netip.Addr) {
 }
 
 // numb is the evidence of a host at which nothing arrives.
-var numb = liveness.Evidence{Witness: liveness.Silent}
+var numb = bfd.Evidence{Witness: bfd.Silent}
 
 // peerIs copies what the host knows of another.
 func (h *fleetHost) peerIs(a netip.Addr) (p peers.Peer) {
@@ -241,31 +241,31 @@ func (p *fakePath) WitnessReplies() uint64 { return p.witness }
 
 // fakeLegs notes whose legs are probed.
 type fakeLegs struct {
-	peers     []liveness.Peer
+	peers     []bfd.Peer
 	restarted []netip.Addr
 }
 
-func (l *fakeLegs) Set(peers []liveness.Peer) error { l.peers = peers; return nil }
-func (l *fakeLegs) Restart(peer liveness.Peer)      { l.restarted = append(l.restarted, peer.Addr) }
+func (l *fakeLegs) Set(peers []bfd.Peer) error { l.peers = peers; return nil }
+func (l *fakeLegs) Restart(peer bfd.Peer)      { l.restarted = append(l.restarted, peer.Addr) }
 
 // leg reports what the host has found out of the leg from a peer.
-func (h *fleetHost) leg(peer netip.Addr, state liveness.LegState, forwards bool) {
-	h.post(h.t.Context(), legChanged{liveness.LegEvent{Peer: liveness.Peer{Addr: peer}, State: state, Forwards: forwards}})
+func (h *fleetHost) leg(peer netip.Addr, state bfd.LegState, forwards bool) {
+	h.post(h.t.Context(), legChanged{bfd.LegEvent{Peer: bfd.Peer{Addr: peer}, State: state, Forwards: forwards}})
 	synctest.Wait()
 }
 
 type fakeProber struct {
-	peers     []liveness.Peer
-	timing    liveness.Timing
-	witness   liveness.Witness
+	peers     []bfd.Peer
+	timing    bfd.Timing
+	witness   bfd.Witness
 	suspended map[netip.Addr]bool
 }
 
-func (p *fakeProber) Set(peers []liveness.Peer) error     { p.peers = peers; return nil }
-func (p *fakeProber) SetTiming(t liveness.Timing) error   { p.timing = t; return nil }
-func (p *fakeProber) SetWitness(w liveness.Witness) error { p.witness = w; return nil }
-func (p *fakeProber) Suspend(peer liveness.Peer)          { p.suspended[peer.Addr] = true }
-func (p *fakeProber) Resume(peer liveness.Peer)           { delete(p.suspended, peer.Addr) }
+func (p *fakeProber) Set(peers []bfd.Peer) error     { p.peers = peers; return nil }
+func (p *fakeProber) SetTiming(t bfd.Timing) error   { p.timing = t; return nil }
+func (p *fakeProber) SetWitness(w bfd.Witness) error { p.witness = w; return nil }
+func (p *fakeProber) Suspend(peer bfd.Peer)          { p.suspended[peer.Addr] = true }
+func (p *fakeProber) Resume(peer bfd.Peer)           { delete(p.suspended, peer.Addr) }
 
 // fakeExchange delivers hellos to the other hosts at once, and as the real one does
 // only those that have news.

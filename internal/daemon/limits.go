@@ -1,7 +1,7 @@
 package daemon
 
 import (
-	"hafast/internal/liveness"
+	"hafast/internal/bfd"
 	"hafast/internal/steering"
 	"hafast/pkg/loader"
 )
@@ -15,7 +15,7 @@ var (
 	_ [loader.TableSize]struct{}  = [steering.Size]struct{}{}
 	_ [loader.NoTarget]struct{}   = [steering.NoTarget]struct{}{}
 	_ [loader.NoSet]struct{}      = [steering.NoSet]struct{}{}
-	_ [loader.MaxPeers]struct{}   = [liveness.MaxPeers]struct{}{}
+	_ [loader.MaxPeers]struct{}   = [bfd.MaxPeers]struct{}{}
 	// Each target but this host is probed.
-	_ [liveness.MaxPeers - (steering.MaxTargets - 1)]struct{}
+	_ [bfd.MaxPeers - (steering.MaxTargets - 1)]struct{}
 )

@@ -5,9 +5,9 @@ import (
 	"net/netip"
 	"time"
 
+	"hafast/internal/bfd"
 	"hafast/internal/config"
 	"hafast/internal/control"
-	"hafast/internal/liveness"
 	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/internal/steering"
@@ -15,7 +15,7 @@ import (
 
 type (
 	// livenessChanged is what S-BFD has found out about a peer.
-	livenessChanged struct{ liveness.Event }
+	livenessChanged struct{ bfd.Event }
 	// peerSpoke is what a peer says of itself now, or that it has fallen silent.
 	peerSpoke struct{ membership.Peer }
 	// servicesFound is what haproxy listens on here.
@@ -32,13 +32,13 @@ type (
 )
 
 // livenessChanged acts on a peer's life and death.
-func (l *loop) livenessChanged(now time.Time, ev liveness.Event) {
+func (l *loop) livenessChanged(now time.Time, ev bfd.Event) {
 	p := l.fleet.peers.Peer(ev.Peer.Addr)
 	if p == nil {
 		return
 	}
-	was, trusted := p.Session, liveness.Trust(ev.Evidence)
-	if ev.To == liveness.AdminDown || ev.To == liveness.Down && trusted {
+	was, trusted := p.Session, bfd.Trust(ev.Evidence)
+	if ev.To == bfd.AdminDown || ev.To == bfd.Down && trusted {
 		l.feelAgain(now)
 	}
 	l.step(now, p.Addr, peers.Probed{To: ev.To, Doubtful: !trusted})
@@ -55,7 +55,7 @@ func (l *loop) peerSpoke(now time.Time, said membership.Peer) {
 	}
 	before := p.Said
 	if session := l.fleet.session(p); said.Hello.Boot != before.Hello.Boot {
-		p.LegFrom = liveness.LegEvent{Peer: session} // probes to its predecessor say nothing of it
+		p.LegFrom = bfd.LegEvent{Peer: session} // probes to its predecessor say nothing of it
 		l.fleet.legs.Restart(session)
 	}
 	l.step(now, p.Addr, peers.Spoke{Peer: said})
@@ -102,7 +102,7 @@ func (l *loop) perceive(now time.Time, outputs []peers.Output) {
 			f.watchDeparted(out.Addrs)
 		case peers.LeftToAdverts:
 			l.record(now, control.Event{
-				Kind: "liveness", To: liveness.None.String(),
+				Kind: "liveness", To: bfd.Unmonitored.String(),
 				Cause: l.nameOf(out.Peer) + " answers no probes but " + out.Sign + ": left to adverts",
 			})
 		case peers.StateChanged:
@@ -122,7 +122,7 @@ func (l *loop) heardDespite(now time.Time, from netip.Addr) {
 // lifeIs has the election and state sync know what S-BFD says of a peer.
 func (l *loop) lifeIs(out peers.LifeChanged) {
 	if l.sync.channel != nil {
-		l.sync.channel.SetAlive(out.Peer.Addr, out.Peer.Session == liveness.Up)
+		l.sync.channel.SetAlive(out.Peer.Addr, out.Peer.Session == bfd.Up)
 	}
 	for _, a := range out.Addrs {
 		l.router.SetLife(a, out.Life)
@@ -152,19 +152,19 @@ func (l *loop) peerChanged(now time.Time, c peers.StateChanged) {
 	l.record(now, control.Event{Kind: "peer", From: c.From.String(), To: c.To.String(), Cause: l.nameOf(c.Peer) + " " + cause})
 }
 
-func (l *loop) tellLiveness(p *peers.Peer, ev liveness.Event, trusted bool) string {
+func (l *loop) tellLiveness(p *peers.Peer, ev bfd.Event, trusted bool) string {
 	name := l.nameOf(p)
 	switch ev.To {
-	case liveness.Up:
+	case bfd.Up:
 		return name + " answers"
-	case liveness.AdminDown:
+	case bfd.AdminDown:
 		return name + " is out of service"
-	case liveness.None:
+	case bfd.Unmonitored:
 		if p.Stopping() {
 			return name + " has said goodbye"
 		}
 		return name + " does not answer S-BFD: left to adverts"
-	case liveness.Down:
+	case bfd.Down:
 		text := fmt.Sprintf("%s left %d probes unanswered", name, ev.Run)
 		if !trusted {
 			text += ", and nothing else arrives here: this host's own receiving may be at fault"

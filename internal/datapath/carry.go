@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"hafast/internal/liveness"
+	"hafast/internal/bfd"
 	"hafast/internal/steering"
 	"hafast/pkg/loader"
 )
@@ -91,12 +91,12 @@ func (p *Path) setGates(w Wish) error {
 	var vips []loader.VIP
 	locals := make(map[netip.Addr]uint32)
 	for _, a := range w.Locals {
-		locals[a] = liveness.Discriminator(a)
+		locals[a] = bfd.Discriminator(a)
 	}
 	for _, in := range w.Instances {
 		for _, a := range in.VIPs {
 			vips = append(vips, loader.VIP{Addr: a, Gate: p.gates[in.Name]})
-			locals[a] = liveness.Discriminator(a)
+			locals[a] = bfd.Discriminator(a)
 		}
 	}
 	var failures []error

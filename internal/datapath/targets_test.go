@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"hafast/internal/bfd"
 	"hafast/internal/link/nstest"
-	"hafast/internal/liveness"
 	"hafast/internal/steering"
 	"hafast/pkg/loader"
 )
@@ -392,7 +392,7 @@ func TestPeersAndLocals(t *testing.T) {
 	if count("peers") != 2 || count("locals") != 2 { // an own address and a VIP
 		t.Errorf("%d peers, %d own addresses", count("peers"), count("locals"))
 	}
-	if got := p.carried.locals[vipOf(1)]; got != liveness.Discriminator(vipOf(1)) {
+	if got := p.carried.locals[vipOf(1)]; got != bfd.Discriminator(vipOf(1)) {
 		t.Errorf("discriminator %#x", got)
 	}
 	w.Peers = w.Peers[1:]

@@ -3,7 +3,7 @@ package peers
 import (
 	"net/netip"
 
-	"hafast/internal/liveness"
+	"hafast/internal/bfd"
 	"hafast/internal/membership"
 	"hafast/pkg/vrrp"
 )
@@ -15,7 +15,7 @@ type (
 	// Probed is a change of its S-BFD session. Doubtful is set where nothing else arrives at
 	// this host either: its own receiving may be at fault.
 	Probed struct {
-		To       liveness.State
+		To       bfd.State
 		Doubtful bool
 	}
 	// Spoke is what it says of itself now, or that it has fallen silent.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
-	"hafast/internal/liveness"
+	"hafast/internal/bfd"
 	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/pkg/vrrp"
@@ -108,7 +108,7 @@ func (s *script) event(verb string, p *peers.Peer, args []string) (peers.Event, 
 		said.Silent = true
 		return peers.Spoke{Peer: said}, nil
 	case "probed":
-		for _, state := range []liveness.State{liveness.Up, liveness.AdminDown, liveness.Down, liveness.None} {
+		for _, state := range []bfd.State{bfd.Up, bfd.AdminDown, bfd.Down, bfd.Unmonitored} {
 			if state.String() == args[0] {
 				return peers.Probed{To: state, Doubtful: len(args) > 1}, nil
 			}

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"hafast/internal/liveness"
+	"hafast/internal/bfd"
 	"hafast/internal/membership"
 )
 
@@ -15,12 +15,12 @@ type Peer struct {
 	// Said is what it says of itself.
 	Said membership.Peer
 	// Session is what S-BFD says of it, since SessionSince.
-	Session      liveness.State
+	Session      bfd.State
 	SessionSince time.Time
 	// LegTo is the way of flows that this host sends on to it, as it says, and LegFrom the
 	// way of those that it sends on to this host. Both are kept here for the caller.
-	LegTo   liveness.LegState
-	LegFrom liveness.LegEvent
+	LegTo   bfd.LegState
+	LegFrom bfd.LegEvent
 
 	state State
 
@@ -62,11 +62,11 @@ func (p *Peer) facts() facts {
 	return f
 }
 
-func (p *Peer) setSession(now time.Time, to liveness.State) {
+func (p *Peer) setSession(now time.Time, to bfd.State) {
 	if p.Session != to {
 		p.Session, p.SessionSince = to, now
 	}
-	if to != liveness.Down {
+	if to != bfd.Down {
 		p.certain = false
 	}
 }

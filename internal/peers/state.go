@@ -1,7 +1,7 @@
 package peers
 
 import (
-	"hafast/internal/liveness"
+	"hafast/internal/bfd"
 	"hafast/internal/membership"
 	"hafast/internal/steering"
 )
@@ -62,7 +62,7 @@ func (s State) Target() steering.State {
 // facts are what a peer's state follows from.
 type facts struct {
 	// session is what S-BFD has found out.
-	session liveness.State
+	session bfd.State
 	// hello is what the peer said last of itself; 0 if nothing was heard of it yet.
 	hello membership.State
 	// silent: no hello has come for membership.SilentAfter.
@@ -83,12 +83,12 @@ var rules = []struct {
 	{HostDead, func(f facts) bool { return f.daemonGone() && f.vanished }},
 	{DaemonStopped, func(f facts) bool { return f.hello == membership.Stopping }},
 	{Unknown, func(f facts) bool { return f.hello == 0 && !f.inherited }},
-	{HostDead, func(f facts) bool { return f.session == liveness.Down && f.certain }},
+	{HostDead, func(f facts) bool { return f.session == bfd.Down && f.certain }},
 	{NotServing, func(f facts) bool { return f.hello == membership.Down }},
-	{Suspect, func(f facts) bool { return f.session == liveness.Down }},
+	{Suspect, func(f facts) bool { return f.session == bfd.Down }},
 	{Inherited, func(f facts) bool { return f.hello == 0 }},
-	{Draining, func(f facts) bool { return f.session == liveness.AdminDown || f.hello == membership.Drain }},
-	{Silent, func(f facts) bool { return f.silent && f.session != liveness.Up }},
+	{Draining, func(f facts) bool { return f.session == bfd.AdminDown || f.hello == membership.Drain }},
+	{Silent, func(f facts) bool { return f.silent && f.session != bfd.Up }},
 	{Up, func(facts) bool { return true }},
 }
 
@@ -110,9 +110,9 @@ func (f facts) daemonGone() bool {
 // present reports whether the peer may take over what this host might.
 func (f facts) present() bool {
 	switch {
-	case f.hello == membership.Stopping, f.session == liveness.Down, f.session == liveness.AdminDown:
+	case f.hello == membership.Stopping, f.session == bfd.Down, f.session == bfd.AdminDown:
 		return false
-	case f.session == liveness.Up:
+	case f.session == bfd.Up:
 		return true
 	default:
 		return f.hello != 0 && !f.silent

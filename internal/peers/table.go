@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"hafast/internal/liveness"
+	"hafast/internal/bfd"
 	"hafast/internal/membership"
 	"hafast/pkg/vrrp"
 )
@@ -103,7 +103,7 @@ func (t *Table) Step(now time.Time, addr netip.Addr, ev Event) (out []Output) {
 	case Spoke:
 		out = t.spoke(p, ev.Peer)
 	case Advertised:
-		if p.Session == liveness.Down && now.Sub(p.SessionSince) >= advertsAfter {
+		if p.Session == bfd.Down && now.Sub(p.SessionSince) >= advertsAfter {
 			out = t.leave(now, p, "goes on advertising")
 		}
 	case Vanished:
@@ -114,7 +114,7 @@ func (t *Table) Step(now time.Time, addr netip.Addr, ev Event) (out []Output) {
 	case InheritedFlows:
 		p.inherited, p.Said.Hello.MAC = true, ev.MAC
 		if ev.Proved {
-			p.LegTo = liveness.LegProved
+			p.LegTo = bfd.LegProved
 		}
 		out = append(out, t.watching())
 	}
@@ -125,7 +125,7 @@ func (t *Table) Step(now time.Time, addr netip.Addr, ev Event) (out []Output) {
 func (t *Table) Tick(now time.Time) (out []Output) {
 	for _, p := range t.peers {
 		switch {
-		case p.Session != liveness.Down:
+		case p.Session != bfd.Down:
 		case !p.Said.Silent && now.Sub(p.SessionSince) >= hellosAfter:
 			out = append(out, t.leave(now, p, "goes on saying hello")...)
 		case t.unanswered(now, p) >= certainAfter:
@@ -148,12 +148,12 @@ func (t *Table) SetReceiving(now time.Time, on bool) {
 func (t *Table) probed(now time.Time, p *Peer, ev Probed) []Output {
 	p.setSession(now, ev.To)
 	switch {
-	case ev.To == liveness.Down && t.answersElsewhere(p):
+	case ev.To == bfd.Down && t.answersElsewhere(p):
 		return nil // one of its addresses is in trouble, the host is not
-	case ev.To == liveness.Down && ev.Doubtful:
+	case ev.To == bfd.Down && ev.Doubtful:
 		return []Output{LifeChanged{p, p.addresses(), vrrp.LifeUnknown}, Doubted{}}
-	case ev.To == liveness.Down, ev.To == liveness.AdminDown:
-		return []Output{t.life(p), ActiveLost{Peer: p, Dead: ev.To == liveness.Down}}
+	case ev.To == bfd.Down, ev.To == bfd.AdminDown:
+		return []Output{t.life(p), ActiveLost{Peer: p, Dead: ev.To == bfd.Down}}
 	default:
 		return []Output{t.life(p)}
 	}
@@ -187,7 +187,7 @@ func (t *Table) spoke(p *Peer, said membership.Peer) []Output {
 
 // leave gives up the session with a peer that answers no probes and is alive.
 func (t *Table) leave(now time.Time, p *Peer, sign string) []Output {
-	p.setSession(now, liveness.None)
+	p.setSession(now, bfd.Unmonitored)
 	return []Output{t.life(p), LeftToAdverts{Peer: p, Sign: sign}}
 }
 
@@ -196,7 +196,7 @@ func (t *Table) assess() (out []Output) {
 	for _, p := range t.peers {
 		f := p.facts()
 		if t.answersElsewhere(p) {
-			f.session = liveness.Up // who answers by one address is there
+			f.session = bfd.Up // who answers by one address is there
 		}
 		f.vanished = t.vanished(p)
 		if to := f.state(); to != p.state {
@@ -209,7 +209,7 @@ func (t *Table) assess() (out []Output) {
 
 // answersElsewhere reports whether the host answers by another of its addresses.
 func (t *Table) answersElsewhere(p *Peer) bool {
-	return slices.ContainsFunc(t.peers, func(q *Peer) bool { return q != p && Same(p, q) && q.Session == liveness.Up })
+	return slices.ContainsFunc(t.peers, func(q *Peer) bool { return q != p && Same(p, q) && q.Session == bfd.Up })
 }
 
 // vanished reports whether a host whose daemon is gone answers by none of its addresses.
@@ -224,9 +224,9 @@ func (t *Table) unanswered(now time.Time, p *Peer) time.Duration {
 	for _, q := range t.peers {
 		switch {
 		case !Same(p, q):
-		case t.deaf, !q.Said.Silent, q.Session == liveness.Up, q.Session == liveness.AdminDown:
+		case t.deaf, !q.Said.Silent, q.Session == bfd.Up, q.Session == bfd.AdminDown:
 			return 0
-		case q.Session == liveness.Down && q.SessionSince.After(since):
+		case q.Session == bfd.Down && q.SessionSince.After(since):
 			since = q.SessionSince
 		}
 	}
@@ -237,9 +237,9 @@ func (t *Table) unanswered(now time.Time, p *Peer) time.Duration {
 func (t *Table) life(p *Peer) LifeChanged {
 	out := LifeChanged{Peer: p, Addrs: p.addresses()}
 	switch {
-	case p.Session == liveness.Up, t.answersElsewhere(p):
+	case p.Session == bfd.Up, t.answersElsewhere(p):
 		out.Life = vrrp.LifeUp
-	case p.Session == liveness.Down && !t.deaf:
+	case p.Session == bfd.Down && !t.deaf:
 		out.Life = vrrp.LifeDown
 	}
 	return out

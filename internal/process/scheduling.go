@@ -21,7 +21,7 @@ const (
 	// in system calls, and does not slow down as long as one keeps doing so, as the
 	// prober's does: on time, that is a third of what an idle daemon uses. Go's own
 	// timers are rounded to milliseconds as it is; what must be on time has a timerfd
-	// (package clock) or a thread without slack (package liveness).
+	// (package clock) or a thread without slack (package bfd).
 	slack = time.Millisecond
 )
 

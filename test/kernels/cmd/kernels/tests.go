@@ -25,7 +25,7 @@ func smokeTests() []kernels.Tests {
 // fullTests are of everything that talks to the kernel.
 func fullTests() []kernels.Tests {
 	list := tests("test/kernels/attach", "test/program", "pkg/loader", "internal/link", "internal/ownership", "internal/announce",
-		"internal/advert", "internal/sockets", "internal/liveness", "internal/health", "internal/datapath",
+		"internal/advert", "internal/sockets", "internal/bfd", "internal/health", "internal/datapath",
 		"pkg/conntrack/nfct", "test/netns", "test/wires")
 	list[len(list)-2].Run = "^TestPairOnAnyKernel$"
 	list[len(list)-1].Timeout = wiresTimeout

@@ -1,4 +1,4 @@
-// Package liveness knows within milliseconds that a peer has died: it is the
+// Package bfd knows within milliseconds that a peer has died: it is the
 // initiator of Seamless BFD (RFC 7880, RFC 7881).
 //
 //	           the prober's thread, every 2 ms                  the peer
@@ -71,4 +71,4 @@
 // goroutine that holds one for more than 10 ms for a busy one and has it step
 // aside, for which another thread must wake up first. Sending does not block, is
 // short, and is done without telling the runtime.
-package liveness
+package bfd

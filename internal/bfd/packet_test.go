@@ -1,4 +1,4 @@
-package liveness
+package bfd
 
 import (
 	"encoding/binary"
@@ -17,7 +17,7 @@ var golden = struct {
 	hex    string
 }{
 	Packet{
-		State: BFDUp, Demand: true, Multiplier: 3, My: 0x01020304, Your: 0x0ae093a7,
+		State: WireUp, Demand: true, Multiplier: 3, My: 0x01020304, Your: 0x0ae093a7,
 		DesiredMinTx: 2 * time.Millisecond,
 	},
 	"20" + // version 1, no diagnostic
@@ -58,7 +58,7 @@ func parse(b []byte) (Packet, error) {
 	number := func(at int) uint32 { return binary.BigEndian.Uint32(b[at:]) }
 	interval := func(at int) time.Duration { return time.Duration(number(at)) * time.Microsecond }
 	return Packet{
-		Diagnostic: b[0] & 0x1f, State: BFDState(b[1] >> 6),
+		Diagnostic: b[0] & 0x1f, State: WireState(b[1] >> 6),
 		Poll: flag(flagPoll), Final: flag(flagFinal), Independent: flag(flagIndependent), Demand: flag(flagDemand),
 		Multiplier: b[2], My: number(4), Your: number(8),
 		DesiredMinTx: interval(12), RequiredMinRx: interval(16), RequiredMinEchoRx: interval(20),

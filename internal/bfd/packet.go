@@ -1,4 +1,4 @@
-package liveness
+package bfd
 
 import (
 	"encoding/binary"
@@ -15,15 +15,15 @@ const Port = 7784
 // bytes (RFC 5880 section 4.1).
 const PacketLen = 24
 
-// BFDState is the state that a packet carries (RFC 5880 section 4.1).
-type BFDState uint8
+// WireState is the state that a packet carries (RFC 5880 section 4.1).
+type WireState uint8
 
 // The states. A reflector says Up or AdminDown, an initiator Down or Up.
 const (
-	BFDAdminDown BFDState = 0
-	BFDDown      BFDState = 1
-	BFDInit      BFDState = 2
-	BFDUp        BFDState = 3
+	WireAdminDown WireState = 0
+	WireDown      WireState = 1
+	WireInit      WireState = 2
+	WireUp        WireState = 3
 )
 
 // The bits of the second byte that stand beside the state.
@@ -40,7 +40,7 @@ const version = 1
 // whole microseconds of 32 bits.
 type Packet struct {
 	Diagnostic  uint8 // RFC 5880 section 4.1; 5 bits
-	State       BFDState
+	State       WireState
 	Poll        bool
 	Final       bool
 	Independent bool // C: answered in the data path

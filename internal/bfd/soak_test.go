@@ -1,4 +1,4 @@
-package liveness
+package bfd
 
 import (
 	"os"
@@ -19,7 +19,7 @@ func TestSoak(t *testing.T) {
 	newWire(t)
 	slots := &fakeSlots{}
 	p, events := start(t, Config{Slots: slots, Timing: normal})
-	slots.onSent = func(slot int, seq uint32) { slots.answer(slot, seq, BFDUp, p.clock.now()) }
+	slots.onSent = func(slot int, seq uint32) { slots.answer(slot, seq, WireUp, p.clock.now()) }
 	if err := p.Set(peers); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package liveness
+package bfd
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ type stage struct {
 	th     *thread
 	slots  *fakeSlots
 	now    time.Duration
-	state  [MaxPeers]BFDState
+	state  [MaxPeers]WireState
 	dead   [MaxPeers]bool
 	events []Event
 }
@@ -51,7 +51,7 @@ func newStage(t testing.TB, timing Timing, peers int) *stage {
 	}}
 	set := make([]Peer, peers)
 	for i := range set {
-		s.state[i] = BFDUp
+		s.state[i] = WireUp
 		set[i] = Peer{Addr: netip.AddrFrom4([4]byte{127, 0, 0, byte(10 + i)}), Slot: i}
 	}
 	if err := p.Set(set); err != nil {
@@ -185,7 +185,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 // kept, and in the end each peer's last state is known.
 func TestFullMailbox(t *testing.T) {
 	s := newStage(t, normal, MaxPeers)
-	flaps := []BFDState{BFDUp, BFDAdminDown, BFDUp, BFDAdminDown, BFDUp, BFDAdminDown, BFDUp}
+	flaps := []WireState{WireUp, WireAdminDown, WireUp, WireAdminDown, WireUp, WireAdminDown, WireUp}
 	for _, state := range flaps {
 		for i := range s.state {
 			s.state[i] = state
@@ -220,7 +220,7 @@ func TestFullMailbox(t *testing.T) {
 func TestLostNoticesAccuseNobody(t *testing.T) {
 	s := newStage(t, normal, MaxPeers)
 	s.callWitness(t)
-	for _, state := range []BFDState{BFDUp, BFDAdminDown, BFDUp, BFDAdminDown, BFDUp} {
+	for _, state := range []WireState{WireUp, WireAdminDown, WireUp, WireAdminDown, WireUp} {
 		for i := range s.state {
 			s.state[i] = state
 		}
@@ -297,7 +297,7 @@ func TestGoodbyeIsNoAccusation(t *testing.T) {
 	for _, e := range s.deliver() {
 		got = append(got, e.To)
 	}
-	if want := []State{None, Up}; !slices.Equal(got, want) {
+	if want := []State{Unmonitored, Up}; !slices.Equal(got, want) {
 		t.Errorf("went to %v, want %v", got, want)
 	}
 }

@@ -1,4 +1,4 @@
-package liveness
+package bfd
 
 import (
 	"context"
@@ -175,7 +175,7 @@ func (l *Legs) step(leg *probedLeg) (ev LegEvent, changed bool) {
 	if send {
 		l.slots.SetSent(leg.peer.Slot, seq)
 		Packet{
-			State: BFDDown, Demand: true, Multiplier: 1, My: seq,
+			State: WireDown, Demand: true, Multiplier: 1, My: seq,
 			Your: Discriminator(leg.peer.Addr) + l.discriminator, DesiredMinTx: LegInterval,
 		}.Append(leg.buffer[:0])
 		if errno := leg.envelope.send(); errno != 0 {

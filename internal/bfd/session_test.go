@@ -1,4 +1,4 @@
-package liveness
+package bfd
 
 import (
 	"testing"
@@ -21,7 +21,7 @@ type script struct {
 	log  []Transition
 	// what the map holds
 	seq   uint32
-	state BFDState
+	state WireState
 	at    time.Duration
 }
 
@@ -41,9 +41,9 @@ func (c *script) tick() {
 }
 
 // answer puts a reply to the last probe into the map.
-func (c *script) answer(state BFDState) { c.reply(c.sent[len(c.sent)-1], state) }
+func (c *script) answer(state WireState) { c.reply(c.sent[len(c.sent)-1], state) }
 
-func (c *script) reply(seq uint32, state BFDState) {
+func (c *script) reply(seq uint32, state WireState) {
 	c.seq, c.state, c.at = seq, state, c.now+50*time.Microsecond
 }
 
@@ -63,7 +63,7 @@ func (c *script) silence(n int) {
 // up brings the session up.
 func (c *script) up() {
 	c.tick()
-	c.answer(BFDUp)
+	c.answer(WireUp)
 	c.wait(c.s.timing.Interval)
 	c.is(Up)
 	c.log = nil
@@ -93,7 +93,7 @@ func TestSession(t *testing.T) {
 			c.is(Unknown)
 			c.silence(2)
 			c.is(Unknown)
-			c.answer(BFDUp)
+			c.answer(WireUp)
 			c.wait(2 * ms)
 			c.is(Up)
 		}},
@@ -111,7 +111,7 @@ func TestSession(t *testing.T) {
 		{"a reply ends a run of misses", func(c *script) {
 			c.up()
 			c.silence(2)
-			c.answer(BFDUp)
+			c.answer(WireUp)
 			c.wait(2 * ms)
 			c.silence(2)
 			c.is(Up)
@@ -119,25 +119,25 @@ func TestSession(t *testing.T) {
 		}},
 		{"admin_down is believed at once", func(c *script) {
 			c.up()
-			c.answer(BFDAdminDown)
+			c.answer(WireAdminDown)
 			c.wait(2 * ms)
 			c.is(AdminDown)
 		}},
 		{"admin_down can go down, and come up", func(c *script) {
 			c.tick()
-			c.answer(BFDAdminDown)
+			c.answer(WireAdminDown)
 			c.wait(2 * ms)
 			c.is(AdminDown)
 			c.silence(3)
 			c.is(Down)
-			c.answer(BFDUp)
+			c.answer(WireUp)
 			c.wait(2 * ms)
 			c.is(Up)
 		}},
 		{"down comes back out of service", func(c *script) {
 			c.up()
 			c.silence(3)
-			c.answer(BFDAdminDown)
+			c.answer(WireAdminDown)
 			c.wait(2 * ms)
 			c.is(AdminDown)
 		}},
@@ -145,7 +145,7 @@ func TestSession(t *testing.T) {
 			c.up()
 			old := c.sent[len(c.sent)-1]
 			c.silence(1)
-			c.reply(old, BFDUp)
+			c.reply(old, WireUp)
 			c.silence(3) // the first of these finds the reply
 			c.is(Down)   // and then the last three are missing
 			c.stats(func(s Stats) uint64 { return s.Late }, 1)
@@ -153,7 +153,7 @@ func TestSession(t *testing.T) {
 		{"who never answered does not speak S-BFD, and is probed slowly", func(c *script) {
 			c.tick()
 			c.silence(int(patience / normal.Interval))
-			c.is(None)
+			c.is(Unmonitored)
 			before := len(c.sent)
 			for range 5 * 500 {
 				c.wait(2 * ms)
@@ -161,15 +161,15 @@ func TestSession(t *testing.T) {
 			if n := len(c.sent) - before; n != 5 {
 				c.t.Errorf("%d probes in 5 s, want 5", n)
 			}
-			c.is(None)
+			c.is(Unmonitored)
 			for !c.s.outstanding {
 				c.wait(2 * ms)
 			}
-			c.answer(BFDUp)
+			c.answer(WireUp)
 			c.wait(2 * ms)
 			c.is(Up)
 			before = len(c.sent)
-			c.answer(BFDUp)
+			c.answer(WireUp)
 			c.silence(3)
 			if n := len(c.sent) - before; n != 3 {
 				c.t.Errorf("%d probes in 3 intervals, want 3", n)
@@ -206,7 +206,7 @@ func TestSession(t *testing.T) {
 		}},
 		{"an answer that is there after a pause counts", func(c *script) {
 			c.up()
-			c.answer(BFDUp)
+			c.answer(WireUp)
 			c.wait(time.Second)
 			c.stats(func(s Stats) uint64 { return s.Paused }, 0)
 			c.stats(func(s Stats) uint64 { return s.Missed }, 0)
@@ -262,7 +262,7 @@ func TestSession(t *testing.T) {
 		}},
 		{"a probe that leaves late gets a full interval", func(c *script) {
 			c.up()
-			c.answer(BFDUp)
+			c.answer(WireUp)
 			c.now += 2 * ms
 			c.s.Observe(c.now, c.seq, uint8(c.state), c.at)
 			if _, ok := c.s.Probe(c.now); !ok {
@@ -292,7 +292,7 @@ func TestSession(t *testing.T) {
 		}},
 		{"nobody goes down while nothing can be sent", func(c *script) {
 			c.up()
-			c.answer(BFDUp)
+			c.answer(WireUp)
 			for range 1000 {
 				c.now += 2 * ms
 				c.s.Observe(c.now, c.seq, uint8(c.state), c.at)
@@ -304,11 +304,11 @@ func TestSession(t *testing.T) {
 		{"replies that answer nothing are ignored", func(c *script) {
 			c.up()
 			last := c.sent[len(c.sent)-1]
-			c.reply(last+1, BFDUp) // not sent yet
+			c.reply(last+1, WireUp) // not sent yet
 			c.wait(2 * ms)
-			c.reply(last-window, BFDUp)
+			c.reply(last-window, WireUp)
 			c.wait(2 * ms)
-			c.reply(c.sent[0], BFDAdminDown) // older than the last one heard, or the same
+			c.reply(c.sent[0], WireAdminDown) // older than the last one heard, or the same
 			c.wait(2 * ms)
 			c.is(Down)
 			c.stats(func(s Stats) uint64 { return s.Ignored }, 3)
@@ -318,7 +318,7 @@ func TestSession(t *testing.T) {
 			old := c.sent[len(c.sent)-1]
 			c.silence(window - 1)
 			c.is(Down)
-			c.reply(old, BFDUp)
+			c.reply(old, WireUp)
 			c.tick()
 			c.is(Up)
 		}},
@@ -326,14 +326,14 @@ func TestSession(t *testing.T) {
 			c.up()
 			old := c.sent[len(c.sent)-1]
 			c.silence(window)
-			c.reply(old, BFDUp)
+			c.reply(old, WireUp)
 			c.tick()
 			c.is(Down)
 			c.stats(func(s Stats) uint64 { return s.Ignored }, 1)
 		}},
 		{"a reflector never says Down or Init", func(c *script) {
 			c.up()
-			for _, state := range []BFDState{BFDDown, BFDInit, BFDDown} {
+			for _, state := range []WireState{WireDown, WireInit, WireDown} {
 				c.answer(state)
 				c.wait(2 * ms)
 			}
@@ -341,7 +341,7 @@ func TestSession(t *testing.T) {
 			c.stats(func(s Stats) uint64 { return s.Ignored }, 3)
 		}},
 		{"what a predecessor's probes left in the map is ignored", func(c *script) {
-			c.reply(77, BFDUp)
+			c.reply(77, WireUp)
 			c.tick()
 			c.wait(2 * ms)
 			c.is(Unknown)
@@ -350,18 +350,18 @@ func TestSession(t *testing.T) {
 		{"a goodbye ends expectations until resumed", func(c *script) {
 			c.up()
 			tr, ok := c.s.Suspend(c.now)
-			if want := (Transition{From: Up, To: None, At: c.now}); !ok || tr != want {
+			if want := (Transition{From: Up, To: Unmonitored, At: c.now}); !ok || tr != want {
 				c.t.Errorf("suspend: %+v, %v", tr, ok)
 			}
-			c.answer(BFDUp)
+			c.answer(WireUp)
 			c.wait(2 * ms)
-			c.is(None)
+			c.is(Unmonitored)
 			c.silence(100)
-			c.is(None)
+			c.is(Unmonitored)
 			c.s.Resume(c.now)
 			c.is(Unknown)
 			c.silence(5)
-			c.answer(BFDUp)
+			c.answer(WireUp)
 			c.wait(2 * ms)
 			c.is(Up)
 			for i := range RunLengths { // nobody expected it to answer
@@ -371,7 +371,7 @@ func TestSession(t *testing.T) {
 		{"the pace can change", func(c *script) {
 			c.up()
 			c.s.SetTiming(Timing{Interval: 10 * ms, Multiplier: 2})
-			c.answer(BFDUp)
+			c.answer(WireUp)
 			c.wait(2 * ms) // the probe that was out already
 			c.wait(10 * ms)
 			c.is(Up)
@@ -394,7 +394,7 @@ func TestSequenceIsNeverZero(t *testing.T) {
 	c.s = NewSession(normal, 1<<32-3, c.now)
 	c.tick()
 	for range 4 {
-		c.answer(BFDUp)
+		c.answer(WireUp)
 		c.wait(2 * ms)
 		c.is(Up)
 	}

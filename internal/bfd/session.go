@@ -1,4 +1,4 @@
-package liveness
+package bfd
 
 import "time"
 
@@ -15,9 +15,9 @@ const (
 	AdminDown
 	// Down: the peer answered once, and does no more.
 	Down
-	// None: the peer has not answered for a while since the start, or has said
+	// Unmonitored: the peer has not answered for a while since the start, or has said
 	// goodbye. Its silence means nothing.
-	None
+	Unmonitored
 )
 
 // String is the state's name, fit for status and a metric's label.
@@ -31,7 +31,7 @@ func (s State) String() string {
 		return "admin_down"
 	case Down:
 		return "down"
-	case None:
+	case Unmonitored:
 		return "none"
 	}
 	return "invalid"
@@ -131,7 +131,7 @@ func (s *Session) SetTiming(t Timing) { s.timing = t }
 func (s *Session) Suspend(now time.Duration) (Transition, bool) {
 	from := s.state
 	s.suspended = true
-	return Transition{From: from, To: None, At: now, Run: s.run}, s.become(None, now)
+	return Transition{From: from, To: Unmonitored, At: now, Run: s.run}, s.become(Unmonitored, now)
 }
 
 // Resume expects the peer to be there again, as after the start.
@@ -175,10 +175,10 @@ func (s *Session) hear(r reply) (to State, fresh bool) {
 	p := s.probes[r.seq%window]
 	known := r.seq != 0 && p.seq == r.seq
 	later := s.heard == 0 || int32(r.seq-s.heard) > 0
-	switch BFDState(r.state) {
-	case BFDUp:
+	switch WireState(r.state) {
+	case WireUp:
 		to = Up
-	case BFDAdminDown:
+	case WireAdminDown:
 		to = AdminDown
 	default: // no reflector says so (RFC 7880 section 7.2.2)
 		known = false
@@ -222,7 +222,7 @@ func (s *Session) judge(now time.Duration) {
 	case s.state.live() && s.held >= s.timing.Multiplier:
 		s.become(Down, now)
 	case s.state == Unknown && s.run >= s.timing.Multiplier && now-s.start >= patience:
-		s.become(None, now)
+		s.become(Unmonitored, now)
 	}
 	s.rest(now)
 }
@@ -230,7 +230,7 @@ func (s *Session) judge(now time.Duration) {
 // rest puts the next probe off where nothing is missed by waiting a little. It
 // was to leave an interval after the last one.
 func (s *Session) rest(now time.Duration) {
-	if s.suspended || s.state == None || s.state == Down && now-s.since >= perseverance {
+	if s.suspended || s.state == Unmonitored || s.state == Down && now-s.since >= perseverance {
 		s.next += max(slow-s.timing.Interval, 0)
 	}
 }

@@ -1,4 +1,4 @@
-package liveness
+package bfd
 
 import (
 	"encoding/binary"
@@ -42,7 +42,7 @@ func (f *fakeSlots) Reply(slot int) (uint32, uint8, time.Duration, uint64) {
 func (f *fakeSlots) WitnessReplies() uint64 { return f.witness.Load() }
 
 // answer notes a reply, as the program does.
-func (f *fakeSlots) answer(slot int, seq uint32, state BFDState, at time.Duration) {
+func (f *fakeSlots) answer(slot int, seq uint32, state WireState, at time.Duration) {
 	f.at[slot].Store(int64(at))
 	f.reply[slot].Store(uint64(seq)<<32 | uint64(state))
 	f.n[slot].Add(1)
@@ -78,7 +78,7 @@ func newWire(t testing.TB) *nstest.Peer {
 type reflector struct {
 	slots *fakeSlots
 	slot  map[netip.Addr]int
-	state atomic.Int32 // BFDState, or -1 for dead
+	state atomic.Int32 // WireState, or -1 for dead
 
 	mu   sync.Mutex
 	last map[netip.Addr]frame
@@ -100,7 +100,7 @@ func newReflector(t testing.TB, peer *nstest.Peer, slots *fakeSlots, clock *cloc
 	r := &reflector{
 		slots: slots, slot: map[netip.Addr]int{there4: 0, there6: 1, thereL: 2}, last: make(map[netip.Addr]frame),
 	}
-	r.state.Store(int32(BFDUp))
+	r.state.Store(int32(WireUp))
 	var conn *packet.Conn
 	peer.Do(func() {
 		var err error
@@ -129,7 +129,7 @@ func newReflector(t testing.TB, peer *nstest.Peer, slots *fakeSlots, clock *cloc
 			r.last[f.To.Addr()] = f
 			r.mu.Unlock()
 			if state := r.state.Load(); f.Err == nil && state != dead {
-				slots.answer(r.slot[f.To.Addr()], f.Packet.My, BFDState(state), clock.now())
+				slots.answer(r.slot[f.To.Addr()], f.Packet.My, WireState(state), clock.now())
 			}
 		}
 	})

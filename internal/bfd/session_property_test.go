@@ -1,4 +1,4 @@
-package liveness
+package bfd
 
 import (
 	"testing"
@@ -36,7 +36,7 @@ func TestDetectionTime(t *testing.T) {
 			if seq, ok := s.Probe(now); ok {
 				s.Sent(now, true)
 				if now < death {
-					flying = reply{seq: seq, state: uint8(BFDUp), at: now + rtt}
+					flying = reply{seq: seq, state: uint8(WireUp), at: now + rtt}
 				}
 			}
 			if now > time.Minute {
@@ -66,7 +66,7 @@ func TestNeverAccusesUnheard(t *testing.T) {
 			if len(unanswered) > 0 && rapid.IntRange(0, 3).Draw(t, "reply") == 0 {
 				i := rapid.IntRange(0, len(unanswered)-1).Draw(t, "to")
 				o := unanswered[i]
-				state := rapid.SampledFrom([]BFDState{BFDUp, BFDAdminDown}).Draw(t, "state")
+				state := rapid.SampledFrom([]WireState{WireUp, WireAdminDown}).Draw(t, "state")
 				held = reply{seq: o.seq, state: uint8(state), at: now}
 				unanswered = unanswered[i+1:]
 			}
@@ -138,7 +138,7 @@ func TestPausedProberAccusesNobody(t *testing.T) {
 			}
 			if seq, ok := s.Probe(now); ok {
 				s.Sent(now, true)
-				flying = append(flying, reply{seq: seq, state: uint8(BFDUp), at: now + backlog + 100*time.Microsecond})
+				flying = append(flying, reply{seq: seq, state: uint8(WireUp), at: now + backlog + 100*time.Microsecond})
 			}
 		}
 	})

@@ -1,4 +1,4 @@
-package liveness
+package bfd
 
 // Verdict is what the witness said while the peers were silent.
 type Verdict uint8

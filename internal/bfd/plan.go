@@ -1,4 +1,4 @@
-package liveness
+package bfd
 
 import (
 	"errors"
@@ -108,9 +108,9 @@ func newMember(p Peer, s *sockets) (*member, error) {
 // mode, asks for no packets of the peer's own, and says Up or Down as it sees
 // the peer.
 func (m *member) packet(t Timing, seq uint32) Packet {
-	state := BFDDown
+	state := WireDown
 	if m.session.State().live() {
-		state = BFDUp
+		state = WireUp
 	}
 	return Packet{
 		State: state, Demand: true, Multiplier: uint8(t.Multiplier),

@@ -1,4 +1,4 @@
-package liveness
+package bfd
 
 import (
 	"context"
@@ -93,8 +93,8 @@ func rise(t testing.TB, events <-chan Event, peers ...Peer) {
 		e := next(t, events)
 		at := slices.Index(left, e.Peer)
 		switch {
-		case at >= 0 && e.From == Unknown && e.To == None:
-		case at >= 0 && e.To == Up && (e.From == Unknown || e.From == None):
+		case at >= 0 && e.From == Unknown && e.To == Unmonitored:
+		case at >= 0 && e.To == Up && (e.From == Unknown || e.From == Unmonitored):
 			left = slices.Delete(left, at, at+1)
 		default:
 			t.Fatalf("%s: %s -> %s while %v come up", e.Peer.Addr, e.From, e.To, left)
@@ -135,7 +135,7 @@ func TestProberOnTheWire(t *testing.T) {
 			from, to netip.Addr
 			checksum bool
 		}{{here4, there4, false}, {here6, there6, true}} {
-			eventually.True(t, "a probe that says up", func() bool { return r.probe(tt.to).Packet.State == BFDUp })
+			eventually.True(t, "a probe that says up", func() bool { return r.probe(tt.to).Packet.State == WireUp })
 			got := r.probe(tt.to)
 			if (got.Checksum != 0) != tt.checksum {
 				t.Errorf("%s: checksum %#x", tt.to, got.Checksum)
@@ -148,7 +148,7 @@ func TestProberOnTheWire(t *testing.T) {
 				TTL: 255, TOS: cs6,
 				From: netip.AddrPortFrom(tt.from, p.Port()), To: netip.AddrPortFrom(tt.to, Port),
 				Packet: Packet{
-					State: BFDUp, Demand: true, Multiplier: uint8(unhurried.Multiplier), Your: Discriminator(tt.to), DesiredMinTx: 5 * ms,
+					State: WireUp, Demand: true, Multiplier: uint8(unhurried.Multiplier), Your: Discriminator(tt.to), DesiredMinTx: 5 * ms,
 				},
 			}
 			if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
@@ -160,16 +160,16 @@ func TestProberOnTheWire(t *testing.T) {
 		}
 	})
 
-	r.state.Store(int32(BFDAdminDown))
+	r.state.Store(int32(WireAdminDown))
 	become(t, events, Up, AdminDown, peers...)
 	r.state.Store(dead)
 	become(t, events, AdminDown, Down, peers...)
-	eventually.True(t, "a probe that says down", func() bool { return r.probe(there4).Packet.State == BFDDown })
-	r.state.Store(int32(BFDUp))
+	eventually.True(t, "a probe that says down", func() bool { return r.probe(there4).Packet.State == WireDown })
+	r.state.Store(int32(WireUp))
 	become(t, events, Down, Up, peers...)
 
 	p.Suspend(peers[0])
-	become(t, events, Up, None, peers[0])
+	become(t, events, Up, Unmonitored, peers[0])
 	p.Resume(peers[0])
 	rise(t, events, peers[0])
 
