@@ -80,7 +80,7 @@ func (a *jsonArray) end() error {
 
 func (a *jsonArray) flush() error { return outputError(a.out.Flush()) }
 
-// isTerminal tells whether w is a terminal, on which a picture can be redrawn.
+// isTerminal reports whether w is a terminal, on which a picture can be redrawn.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

@@ -41,7 +41,7 @@ func (s *Schedule) Next() (time.Time, bool) {
 	return s.next, s.phase != finished
 }
 
-// Due tells whether an announcement is due, and if so moves on to the next.
+// Due reports whether an announcement is due, and if so moves on to the next.
 // Announcements missed by a caller that is late are not made up for: pauses
 // count from the later of plan and now.
 func (s *Schedule) Due(now time.Time) bool {

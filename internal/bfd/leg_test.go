@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// legScript plays probes of which back says whether they come back, and returns the
+// legScript plays probes of which back reports whether they come back, and returns the
 // states that follow, one letter each.
 func legScript(l *Leg, script string) string {
 	var states []byte

@@ -50,7 +50,7 @@ func checkPeers(peers []Peer) error {
 	return nil
 }
 
-// Check tells whether the pace can be kept.
+// Check reports whether the pace can be kept.
 func (t Timing) Check() error {
 	if t.Interval < 100*time.Microsecond || t.Multiplier < 1 || t.Multiplier > 255 {
 		return fmt.Errorf("probing every %s, %d times: the interval must be at least 100µs, the multiplier 1 to 255",

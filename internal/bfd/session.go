@@ -37,10 +37,10 @@ func (s State) String() string {
 	return "invalid"
 }
 
-// live tells whether the peer's silence would mean something.
+// live reports whether the peer's silence would mean something.
 func (s State) live() bool { return s == Up || s == AdminDown }
 
-// known tells whether the peer has been heard of.
+// known reports whether the peer has been heard of.
 func (s State) known() bool { return s.live() || s == Down }
 
 const (
@@ -235,7 +235,7 @@ func (s *Session) rest(now time.Duration) {
 	}
 }
 
-// Probe tells whether a probe is to be sent now, and with which sequence number.
+// Probe reports whether a probe is to be sent now, and with which sequence number.
 // The caller sends it and says so by Sent.
 func (s *Session) Probe(now time.Duration) (seq uint32, ok bool) {
 	if s.outstanding || now < s.next {
@@ -287,7 +287,7 @@ func (s *Session) afresh(now time.Duration) time.Duration {
 	return roundUp(now+s.timing.Interval, s.timing.Interval/4)
 }
 
-// become tells whether that is a change.
+// become reports whether that is a change.
 func (s *Session) become(to State, now time.Duration) bool {
 	if s.state == to {
 		return false

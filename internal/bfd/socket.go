@@ -63,7 +63,7 @@ func openPair() (*sockets, error) {
 	return s, nil
 }
 
-// missing tells whether a host does without a family of addresses.
+// missing reports whether a host does without a family of addresses.
 func missing(err error) bool {
 	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
 }

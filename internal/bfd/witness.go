@@ -33,7 +33,7 @@ type Evidence struct {
 	Frames  uint64  // frames received since shortly after the first silence
 }
 
-// Trust tells whether a peer's silence is the peer's: something has come in since,
+// Trust reports whether a peer's silence is the peer's: something has come in since,
 // so this host's receive path works. Without trust the verdict is left to the
 // adverts, lest a dead network card make a second Active.
 //

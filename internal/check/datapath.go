@@ -12,7 +12,7 @@ import (
 	"hafast/pkg/loader"
 )
 
-// steers tells whether there is to be a data path.
+// steers reports whether there is to be a data path.
 func (c *checker) steers() bool { return c.cfg.XDP != "off" }
 
 // dataPath checks what steering, fencing and liveness stand on.

@@ -43,11 +43,11 @@ type Kernel interface {
 	Release() (string, error)
 	// Sysctl reads a value by its path below /proc/sys.
 	Sysctl(path string) (string, error)
-	// Capable tells whether this process has a capability (capabilities(7)).
+	// Capable reports whether this process has a capability (capabilities(7)).
 	Capable(capability int) (bool, error)
 	// PIDFD returns nil where pidfd_open(2) works (Linux 5.3).
 	PIDFD() error
-	// Conntrack tells whether the connection tracking table is there to be read and
+	// Conntrack reports whether the connection tracking table is there to be read and
 	// written by netlink. An error means that the kernel could not be asked.
 	Conntrack() (bool, error)
 }
@@ -74,7 +74,7 @@ type DataPath interface {
 	// packets, and leaves nothing behind. It returns what the kernel lacks and the
 	// program does without, and what keeps the program from being used at all.
 	TryXDP() ([]loader.Lack, error)
-	// OnBPFFS tells whether a directory, or the nearest above it that exists, is
+	// OnBPFFS reports whether a directory, or the nearest above it that exists, is
 	// on a BPF file system.
 	OnBPFFS(dir string) (bool, error)
 	// PrivateBPFFS reports whether pins in a directory end with this process's
@@ -83,7 +83,7 @@ type DataPath interface {
 	// XDP tells how an interface stands to XDP. What is pinned below bpfDir is
 	// hafast's own.
 	XDP(device, bpfDir string) (XDP, error)
-	// OnLink tells whether an address is reached without a gateway.
+	// OnLink reports whether an address is reached without a gateway.
 	OnLink(addr netip.Addr) (bool, error)
 	// Legs asks the daemon at a control socket whether what it sends on reaches its peers.
 	Legs(socket string) ([]Leg, error)
@@ -100,7 +100,7 @@ type Leg struct {
 type XDP struct {
 	// Driver is the name of the interface's driver.
 	Driver string
-	// Native tells whether the driver runs XDP itself.
+	// Native reports whether the driver runs XDP itself.
 	Native Native
 	// Obstacles are what drivers commonly refuse native XDP for and this interface
 	// has, each with its remedy.
@@ -109,7 +109,7 @@ type XDP struct {
 	Program *Program
 }
 
-// Native tells whether a driver runs XDP itself, without the slower generic mode.
+// Native reports whether a driver runs XDP itself, without the slower generic mode.
 type Native int
 
 // The kernel tells since 6.3.

@@ -112,7 +112,7 @@ func programName(id ebpf.ProgramID) string {
 	return info.Name
 }
 
-// pinned tells whether a program, or a link that holds it, is pinned below dir.
+// pinned reports whether a program, or a link that holds it, is pinned below dir.
 func pinned(dir string, id ebpf.ProgramID) (bool, error) {
 	if on, err := loader.OnBPFFS(dir); err != nil || !on {
 		return false, err

@@ -306,7 +306,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// isSet tells whether the file sets a key.
+// isSet reports whether the file sets a key.
 func (p Places) isSet(path string) bool {
 	_, ok := p[path]
 	return ok

@@ -73,7 +73,7 @@ func (d *decoder) fillInInstance(c *Config, i int) {
 	}
 }
 
-// family tells whether the instance is IPv6, by its first valid VIP.
+// family reports whether the instance is IPv6, by its first valid VIP.
 func (i *Instance) family() (v6, known bool) {
 	for _, vip := range i.VIPs {
 		if vip.Prefix.IsValid() {

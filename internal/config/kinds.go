@@ -34,7 +34,7 @@ func scalar[V any](typ, want string, parse func(n *yaml.Node) (v V, mend string)
 	}
 }
 
-// plain tells whether a scalar stands without quotes.
+// plain reports whether a scalar stands without quotes.
 func plain(n *yaml.Node) bool {
 	return n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
 }

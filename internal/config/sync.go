@@ -21,7 +21,7 @@ type Sync struct {
 	Filter Filter
 }
 
-// On tells whether flow state is replicated at all.
+// On reports whether flow state is replicated at all.
 func (s *Sync) On() bool { return s.KeyFile != "" }
 
 // reachable are the addresses of the family of Listen.
@@ -50,7 +50,7 @@ type Filter struct {
 	TCPStates []string
 }
 
-// Unassured tells whether entries are wanted that the kernel does not call assured.
+// Unassured reports whether entries are wanted that the kernel does not call assured.
 // Those of ICMP never are, and those of UDP are after two seconds of traffic both ways.
 func (f *Filter) Unassured() bool {
 	return slices.Contains(f.Protocols, "icmp") || slices.Contains(f.Protocols, "icmpv6")

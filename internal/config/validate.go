@@ -202,7 +202,7 @@ func family(v6 bool) string {
 	return "IPv4"
 }
 
-// labelFits tells whether the kernel takes the label (RTM_NEWADDR's IFA_LABEL).
+// labelFits reports whether the kernel takes the label (RTM_NEWADDR's IFA_LABEL).
 func labelFits(label, device string) bool {
 	return len(label) <= 15 && (device == "" || strings.HasPrefix(label, device))
 }

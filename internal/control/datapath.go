@@ -34,7 +34,7 @@ type Target struct {
 	Host string `json:"host,omitempty"`
 	// Reason says why the target is not up, empty when it is.
 	Reason string `json:"reason,omitempty"`
-	// Leg says whether frames that this host sends on are known to arrive at the target:
+	// Leg reports whether frames that this host sends on are known to arrive at the target:
 	// proved, lost or unknown. New flows go there only while it is proved. LegFrom is the
 	// other way, and LegReason says why Leg is not proved. All are empty for Self.
 	Leg       string `json:"leg,omitempty"`

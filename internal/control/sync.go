@@ -69,7 +69,7 @@ type SyncPeer struct {
 	Since time.Time `json:"since"`
 	// Version is that of the records which the two exchange; 0 before they have agreed.
 	Version int `json:"version"`
-	// ConfigSame tells whether the peer's configuration has the same shared part; nil
+	// ConfigSame reports whether the peer's configuration has the same shared part; nil
 	// before it has been told.
 	ConfigSame *bool `json:"config_same,omitempty"`
 	// Covered says that the peer could take over: it has acknowledged all that was here

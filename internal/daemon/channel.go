@@ -90,7 +90,7 @@ var (
 	}
 )
 
-// liberal tells whether the kernel holds no connection to the window that it knows.
+// liberal reports whether the kernel holds no connection to the window that it knows.
 func liberal() bool {
 	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
 	return err == nil && strings.TrimSpace(string(b)) == "1"

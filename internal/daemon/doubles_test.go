@@ -55,9 +55,9 @@ func TestPeerListedTwice(t *testing.T) {
 				a := w.settled()[0]
 				pass(10 * time.Second)
 				a.on(func(time.Time) {
-					idle := slices.IndexFunc(a.path.wish.Targets, func(t datapath.Target) bool { return t.State != steering.Up })
+					idle := slices.IndexFunc(a.path.desired.Targets, func(t datapath.Target) bool { return t.State != steering.Up })
 					if test.times == 0 && idle >= 0 {
-						t.Errorf("%v takes no flows", a.path.wish.Targets[idle].Addr)
+						t.Errorf("%v takes no flows", a.path.desired.Targets[idle].Addr)
 					}
 					log := a.log.String()
 					if n := strings.Count(log, warned); n != test.times {

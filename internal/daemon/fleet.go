@@ -18,9 +18,9 @@ import (
 type dataPath interface {
 	Renew(time.Duration) (lapsed time.Duration)
 	SetServing(bool)
-	Flip(netip.Addr, steering.State)
+	SetTargetState(netip.Addr, steering.State)
 	SetLeg(target netip.Addr, proved bool)
-	Wish(datapath.Wish)
+	SetDesired(datapath.Desired)
 	Reattach()
 	SetWitness(netip.Addr) error
 	WitnessReplies() uint64
@@ -53,7 +53,7 @@ type fleet struct {
 	// frames counts what the interfaces have received.
 	frames func() (uint64, error)
 	// watch says what is looked at from now on, and has it done.
-	watch func(surroundings)
+	watch func(observed)
 	// count has haproxy's connections counted from time to time, or ends that.
 	count func(bool)
 	// watchDeparted replaces whose hosts are watched though their daemons are gone.
@@ -63,14 +63,14 @@ type fleet struct {
 	// services are what haproxy listens on here; found tells that somebody has looked.
 	services []steering.Service
 	found    bool
-	// impatient ends the wait for what the peers have to say.
-	impatient bool
+	// syncOver ends the wait for what the peers have to say.
+	syncOver bool
 	// connections are what haproxy still holds; -1 while nobody counts.
 	connections int
 	// lapses counts how often the lease ran out.
 	lapses uint64
-	// numb is set while nothing at all seems to arrive at this host.
-	numb *numbness
+	// doubt is set while nothing at all seems to arrive at this host.
+	doubt *receiveDoubt
 	// gateway is the default gateway that was found last.
 	gateway gatewayFound
 	// probed, witness and told are what the prober and the exchange know.
@@ -79,8 +79,8 @@ type fleet struct {
 	told    []membership.Neighbour
 }
 
-// surroundings are what is looked at from time to time because it sends no event.
-type surroundings struct {
+// observed are what is looked at from time to time because it sends no event.
+type observed struct {
 	pidfile string       // of haproxy, whose sockets count; empty for none
 	vips    []netip.Addr // to which they count
 	iface   string       // whose default gateway may be the witness
@@ -110,14 +110,14 @@ func (f *fleet) begin(now time.Time, addrs []netip.Addr, inherited []loader.Targ
 	}
 }
 
-// acquaintance is how long a daemon whose instances have begun waits to hear from its
+// initialSyncWindow is how long a daemon whose instances have begun waits to hear from its
 // peers before it has the data path follow what it knows. They say hello every 100 ms,
 // and are listened to from then on.
-const acquaintance = 500 * time.Millisecond
+const initialSyncWindow = 500 * time.Millisecond
 
-// informed tells whether enough is known of the hosts to have the data path follow.
+// informed reports whether enough is known of the hosts to have the data path follow.
 func (f *fleet) informed() bool {
-	return f.impatient || f.found && !slices.ContainsFunc(f.peers.All(), func(p *peers.Peer) bool { return !p.Heard() })
+	return f.syncOver || f.found && !slices.ContainsFunc(f.peers.All(), func(p *peers.Peer) bool { return !p.Heard() })
 }
 
 // timing is the configuration's pace of liveness.

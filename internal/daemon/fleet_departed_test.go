@@ -35,7 +35,7 @@ func (h *fleetHost) goodFor(addr netip.Addr, want steering.State) {
 		h.t.Errorf("new flows find it %s, want %s", got, want)
 	}
 	h.on(func(time.Time) {
-		if got := h.path.flips[addr]; got != want {
+		if got := h.path.states[addr]; got != want {
 			h.t.Errorf("its flows find it %s, want %s", got, want)
 		}
 	})

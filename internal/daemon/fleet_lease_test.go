@@ -48,12 +48,12 @@ func (h *testHost) lateness() time.Duration {
 	return 0
 }
 
-// A beat that comes late does not make later ones due later.
+// A renewal that comes late does not make later ones due later.
 func TestLatenessOfTheLease(t *testing.T) {
 	inFleet(t, members(1), func(w *fleetWorld) {
 		a := w.settled()[0]
 		var due time.Time
-		a.on(func(time.Time) { due = a.beatDue })
+		a.on(func(time.Time) { due = a.leaseDue })
 		pass(time.Until(due) + time.Millisecond)
 		a.pause(50 * time.Millisecond)
 		pass(time.Second)

@@ -62,7 +62,7 @@ func TestActiveOutOfServiceIsFollowedAtOnce(t *testing.T) {
 			t.Errorf("flows of the one out of service: %s, want drain", got)
 		}
 		b.on(func(time.Time) {
-			if got := b.path.flips[a.addr]; got != steering.Drain {
+			if got := b.path.states[a.addr]; got != steering.Drain {
 				t.Errorf("the data path has %s, want drain", got)
 			}
 		})
@@ -143,14 +143,14 @@ func TestAdvertsOfAFormerPeerCount(t *testing.T) {
 }
 
 // A Backup at which nothing arrives takes no part, lest it be a second Active.
-func TestNumbBackup(t *testing.T) {
+func TestReceiveDeadBackup(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		b.isolate(true)
-		b.liveWith(a.addr, bfd.Up, bfd.Down, numb)
+		b.liveWith(a.addr, bfd.Up, bfd.Down, receiveDeadEvidence)
 		pass(10 * time.Second)
 		w.expect(vrrp.Active, vrrp.Fault)
-		if got := b.journalled("transition"); got[len(got)-1] != "backup>fault "+numbFault {
+		if got := b.journalled("transition"); got[len(got)-1] != "backup>fault "+receiveDeadFault {
 			t.Errorf("journal ends with %q", got[len(got)-1])
 		}
 		b.isolate(false)
@@ -164,11 +164,11 @@ func TestNumbBackup(t *testing.T) {
 }
 
 // The witness's answer ends the doubt as well.
-func TestWitnessEndsNumbness(t *testing.T) {
+func TestWitnessEndsTheDoubt(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		b.isolate(true)
-		b.liveWith(a.addr, bfd.Up, bfd.Down, numb)
+		b.liveWith(a.addr, bfd.Up, bfd.Down, receiveDeadEvidence)
 		pass(time.Second)
 		w.expect(vrrp.Active, vrrp.Fault)
 		b.on(func(time.Time) { b.path.witness++ })
@@ -183,7 +183,7 @@ func TestSecondLook(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		a.isolate(true)
-		b.liveWith(a.addr, bfd.Up, bfd.Down, numb)
+		b.liveWith(a.addr, bfd.Up, bfd.Down, receiveDeadEvidence)
 		pass(3 * time.Millisecond)
 		b.on(func(time.Time) { b.path.witness++ })
 		b.liveWith(a.addr, bfd.Down, bfd.Down, bfd.Evidence{Witness: bfd.Answered})
@@ -214,7 +214,7 @@ func TestActiveOutlivesItsPeerInSilence(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
 		b.isolate(true)
-		a.liveWith(b.addr, bfd.Up, bfd.Down, numb)
+		a.liveWith(b.addr, bfd.Up, bfd.Down, receiveDeadEvidence)
 		pass(10 * time.Millisecond)
 		a.on(func(time.Time) { a.path.frames++ })
 		pass(2 * leaseEvery)
@@ -235,7 +235,7 @@ func withTwoAddresses() []string {
 func TestAliasesCountOnce(t *testing.T) {
 	inFleet(t, withTwoAddresses(), func(w *fleetWorld) {
 		a, b := w.settled()[0], w.fleet[1]
-		if got := b.wished(); len(got.Targets) != 2 || len(got.Peers) != 2 {
+		if got := b.desiredState(); len(got.Targets) != 2 || len(got.Peers) != 2 {
 			t.Errorf("targets %v of peers %v; want two of two", got.Targets, got.Peers)
 		}
 		if got := b.prober.peers; len(got) != 2 || got[0].Slot == got[1].Slot || got[1].Source != b.addrs[1] {
@@ -277,7 +277,7 @@ func TestAliasesOfARestartedPeer(t *testing.T) {
 		said.Hello = hello
 		b.events <- peerSpoke{said} // over IPv4; the one over IPv6 follows
 		b.on(func(time.Time) {})
-		if got := b.wished().Targets; len(got) != 2 {
+		if got := b.desiredState().Targets; len(got) != 2 {
 			t.Errorf("%d targets between two hellos, want 2: %v", len(got), got)
 		}
 	})

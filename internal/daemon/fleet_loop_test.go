@@ -103,8 +103,8 @@ func TestDrainIsTold(t *testing.T) {
 			t.Errorf("says %s, %q", got.State, got.Reason)
 		}
 		a.on(func(time.Time) {
-			if a.path.serving || !a.path.counting || a.path.flips[a.addr] != steering.Drain {
-				t.Errorf("serving %t, counting %t, own haproxy %s", a.path.serving, a.path.counting, a.path.flips[a.addr])
+			if a.path.serving || !a.path.counting || a.path.states[a.addr] != steering.Drain {
+				t.Errorf("serving %t, counting %t, own haproxy %s", a.path.serving, a.path.counting, a.path.states[a.addr])
 			}
 		})
 		if own, theirs := a.target(a.addr).State, b.target(a.addr).State; own != steering.Drain || theirs != steering.Drain {
@@ -170,9 +170,9 @@ func TestReloadWithOtherPeers(t *testing.T) {
 		a, b, c := w.settled()[0], w.fleet[1], w.fleet[2]
 		text := strings.Replace(member(1, 3), "peers: [10.0.0.2, 10.0.0.3]", "peers: [10.0.0.3]", 1)
 		a.reload(strings.Replace(text, "metrics: off", "metrics: off\nliveness: {interval: 5ms, multiplier: 4}\nbalance: local", 1))
-		got := a.wished()
+		got := a.desiredState()
 		if got.Hold || len(got.Targets) != 2 || !slices.Equal(got.Peers, []netip.Addr{c.addr}) || got.Policy != steering.Local {
-			t.Errorf("wish %+v", got)
+			t.Errorf("desired %+v", got)
 		}
 		if p := a.peerIs(c.addr); p.Session != bfd.Up || p.State().Target() != steering.Up {
 			t.Errorf("the peer that stays is %s, %s", p.Session, p.State().Target())
@@ -200,7 +200,7 @@ func TestReloadWithAnotherInstance(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a := w.settled()[0]
 		a.reload(strings.Replace(member(1, 2), "haproxy:", "  - {name: VI_2, vrid: 52, vips: [10.0.0.209]}\nhaproxy:", 1))
-		got := a.wished()
+		got := a.desiredState()
 		if len(got.Instances) != 2 || got.Instances[1].Name != "VI_2" || !slices.Equal(got.Instances[1].VIPs, []netip.Addr{w4(209)}) {
 			t.Errorf("instances %v", got.Instances)
 		}
@@ -215,7 +215,7 @@ func TestReloadWithAnotherInstance(t *testing.T) {
 func TestServicesOfTheConfiguration(t *testing.T) {
 	config := strings.Replace(member(1, 2), "haproxy: {}", "haproxy: {}\nservices: [{vip: 10.0.0.208, port: 53, proto: udp}]", 1)
 	inFleet(t, []string{config, member(2, 2)}, func(w *fleetWorld) {
-		got := w.settled()[0].wished()
+		got := w.settled()[0].desiredState()
 		if !slices.Equal(got.Services, []steering.Service{{VIP: vip, Port: 53, Proto: steering.UDP}}) {
 			t.Errorf("services %v", got.Services)
 		}
@@ -306,7 +306,7 @@ func TestNewAddressIsTold(t *testing.T) {
 		a := w.settled()[0]
 		a.on(func(now time.Time) { a.linkChanged(now, changeOf(a)) })
 		a.on(func(time.Time) {
-			if got := a.path.wish.Locals; !slices.Contains(got, w4(77)) {
+			if got := a.path.desired.Locals; !slices.Contains(got, w4(77)) {
 				t.Errorf("S-BFD is answered on %v", got)
 			}
 		})

@@ -48,10 +48,10 @@ type fleetAdapters struct {
 	conn     *link.Conn
 	log      *slog.Logger
 
-	moved chan struct{} // surroundings are others
+	moved chan struct{} // observed are others
 
 	mu       sync.Mutex
-	at       surroundings
+	at       observed
 	counting bool
 }
 
@@ -174,7 +174,7 @@ func (a *fleetAdapters) askNeighbor(addr netip.Addr) neighbor.Answer {
 func (a *fleetAdapters) fleet(peers []netip.Addr) *fleet {
 	f := &fleet{
 		path: a.path, prober: a.prober, legs: a.legs, exchange: a.exchange, boot: a.boot, frames: a.frames, connections: -1,
-		watch: func(at surroundings) {
+		watch: func(at observed) {
 			a.mu.Lock()
 			moved := a.at.iface != at.iface
 			a.at = at
@@ -208,7 +208,7 @@ func (a *fleetAdapters) pids() []int {
 	return pids
 }
 
-func (a *fleetAdapters) watched() (at surroundings, counting bool) {
+func (a *fleetAdapters) watched() (at observed, counting bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.at, a.counting

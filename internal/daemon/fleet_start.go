@@ -61,7 +61,7 @@ func (h *host) joinFleet(ctx context.Context, l *loop) error {
 	}
 	f := a.fleet(h.cfg.Peers)
 	resume := make(map[string]bool)
-	// Long enough for all that comes before the first beat.
+	// Long enough for all that comes before the first renewal.
 	if lapsed := a.path.Renew(handoffLease); lapsed == 0 {
 		for _, in := range l.instances {
 			if a.path.Resumable(in.VIPs[0].Prefix.Addr()) {
@@ -69,7 +69,7 @@ func (h *host) joinFleet(ctx context.Context, l *loop) error {
 			}
 		}
 	}
-	if err := a.path.Prepare(l.wish(f, l.self(f)), func(name string) bool { return resume[name] }); err != nil {
+	if err := a.path.Prepare(l.desired(f, l.self(f)), func(name string) bool { return resume[name] }); err != nil {
 		return errors.Join(err, a.abandon(true))
 	}
 	h.fleet, h.channel, l.fleet, l.resume = a, a.channel, f, resume

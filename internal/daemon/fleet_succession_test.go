@@ -18,15 +18,15 @@ func TestHoldUntilInformed(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a, b := w.fleet[0], w.fleet[1]
 		pass(100 * time.Millisecond)
-		if !a.wished().Hold {
+		if !a.desiredState().Hold {
 			t.Error("does not know what haproxy serves, and acts on it")
 		}
 		a.post(w.t.Context(), servicesFound{})
-		if a.wished().Hold {
+		if a.desiredState().Hold {
 			t.Error("holds back though all is known")
 		}
 		b.isolate(true)
-		if !b.wished().Hold {
+		if !b.desiredState().Hold {
 			t.Error("the other has not looked yet")
 		}
 	})
@@ -37,13 +37,13 @@ func TestHoldEnds(t *testing.T) {
 	inFleet(t, members(2), func(w *fleetWorld) {
 		a := w.fleet[0]
 		a.post(w.t.Context(), servicesFound{[]config.Service{{VIP: vip, Port: 80, Proto: "tcp"}}})
-		pass(acquaintance - time.Millisecond)
-		if !a.wished().Hold {
+		pass(initialSyncWindow - time.Millisecond)
+		if !a.desiredState().Hold {
 			t.Error("did not wait for its peer")
 		}
 		pass(2 * time.Millisecond)
-		if a.wished().Hold {
-			t.Errorf("waits for a peer that has not been heard of for %v", acquaintance)
+		if a.desiredState().Hold {
+			t.Errorf("waits for a peer that has not been heard of for %v", initialSyncWindow)
 		}
 		if got := a.target(w4(2)).State; got != steering.Down {
 			t.Errorf("a peer that nothing was heard of is %s", got)
@@ -84,20 +84,20 @@ func TestSlowCheckLeavesThePeersTheirTime(t *testing.T) {
 		for _, h := range w.fleet {
 			h.post(w.t.Context(), servicesFound{[]config.Service{{VIP: vip, Port: 80, Proto: "tcp"}}})
 		}
-		pass(acquaintance + 100*time.Millisecond)
+		pass(initialSyncWindow + 100*time.Millisecond)
 		a.haproxy(true, "running")
 		if got := a.state("VI_1"); got != vrrp.Active {
 			t.Fatalf("is %s", got)
 		}
 		pass(100 * time.Millisecond)
-		if !a.wished().Hold {
+		if !a.desiredState().Hold {
 			t.Error("did not wait for its peer")
 		}
 		b.reach.set(false, false)
 		b.on(func(time.Time) { b.exchange.tell() })
 		synctest.Wait()
-		if got := a.target(b.addr).State; a.wished().Hold || got == steering.Up {
-			t.Errorf("hold %t, the peer that waits for its checks is %s", a.wished().Hold, got)
+		if got := a.target(b.addr).State; a.desiredState().Hold || got == steering.Up {
+			t.Errorf("hold %t, the peer that waits for its checks is %s", a.desiredState().Hold, got)
 		}
 		b.haproxy(true, "running")
 		if got := a.target(b.addr).State; got != steering.Up {

@@ -102,7 +102,7 @@ func (w *fleetWorld) join(h *testHost) *fleetHost {
 	n := h.addr.As4()[3]
 	six := netip.AddrFrom16([16]byte{0: 0xfd, 15: n})
 	m := &fleetHost{testHost: h, addrs: []netip.Addr{h.addr, six}}
-	m.path = &fakePath{until: time.Now().Add(leaseFor), flips: make(map[netip.Addr]steering.State), proved: make(map[netip.Addr]bool)}
+	m.path = &fakePath{until: time.Now().Add(leaseFor), states: make(map[netip.Addr]steering.State), proved: make(map[netip.Addr]bool)}
 	m.prober = &fakeProber{suspended: make(map[netip.Addr]bool)}
 	m.legs = &fakeLegs{}
 	m.exchange = &fakeExchange{w: w, from: m, boot: uint64(n)}
@@ -113,7 +113,7 @@ func (w *fleetWorld) join(h *testHost) *fleetHost {
 	h.loop.fleet = &fleet{
 		path: m.path, prober: m.prober, legs: m.legs, exchange: m.exchange, boot: m.exchange.boot, connections: -1,
 		frames:        func() (uint64, error) { return m.path.frames, nil },
-		watch:         func(at surroundings) { m.path.watched = at },
+		watch:         func(at observed) { m.path.watched = at },
 		count:         func(on bool) { m.path.counting = on },
 		watchDeparted: func(hosts []netip.Addr) { m.path.departed = hosts },
 	}
@@ -172,8 +172,8 @@ func (h *fleetHost) buried(peer netip.Addr) {
 	pass(time.Second + leaseEvery)
 }
 
-// numb is the evidence of a host at which nothing arrives.
-var numb = bfd.Evidence{Witness: bfd.Silent}
+// receiveDeadEvidence is the evidence of a host at which nothing arrives.
+var receiveDeadEvidence = bfd.Evidence{Witness: bfd.Silent}
 
 // peerIs copies what the host knows of another.
 func (h *fleetHost) peerIs(a netip.Addr) (p peers.Peer) {
@@ -182,17 +182,17 @@ func (h *fleetHost) peerIs(a netip.Addr) (p peers.Peer) {
 	return p
 }
 
-// wished is what the data path was asked for last.
-func (h *fleetHost) wished() (w datapath.Wish) {
+// desiredState is what the data path was asked for last.
+func (h *fleetHost) desiredState() (w datapath.Desired) {
 	h.t.Helper()
-	h.on(func(time.Time) { w = h.path.wish })
+	h.on(func(time.Time) { w = h.path.desired })
 	return w
 }
 
 // target finds a target in what the data path was asked for last.
 func (h *fleetHost) target(a netip.Addr) (found datapath.Target) {
 	h.t.Helper()
-	for _, t := range h.wished().Targets {
+	for _, t := range h.desiredState().Targets {
 		if t.Addr == a {
 			return t
 		}
@@ -212,13 +212,13 @@ type fakePath struct {
 	until     time.Time
 	renewedBy time.Duration
 	serving   bool
-	flips     map[netip.Addr]steering.State
+	states    map[netip.Addr]steering.State
 	proved    map[netip.Addr]bool
-	wish      datapath.Wish
+	desired   datapath.Desired
 	reattach  int
 	witness   uint64
 	frames    uint64
-	watched   surroundings
+	watched   observed
 	counting  bool
 	departed  []netip.Addr
 }
@@ -230,12 +230,12 @@ func (p *fakePath) Renew(by time.Duration) (lapsed time.Duration) {
 	return lapsed
 }
 
-func (p *fakePath) SetServing(on bool)                      { p.serving = on }
-func (p *fakePath) Flip(a netip.Addr, state steering.State) { p.flips[a] = state }
-func (p *fakePath) SetLeg(a netip.Addr, proved bool)        { p.proved[a] = proved }
-func (p *fakePath) Wish(w datapath.Wish)                    { p.wish = w }
-func (p *fakePath) Reattach()                               { p.reattach++ }
-func (p *fakePath) SetWitness(netip.Addr) error             { return nil }
+func (p *fakePath) SetServing(on bool)                                { p.serving = on }
+func (p *fakePath) SetTargetState(a netip.Addr, state steering.State) { p.states[a] = state }
+func (p *fakePath) SetLeg(a netip.Addr, proved bool)                  { p.proved[a] = proved }
+func (p *fakePath) SetDesired(w datapath.Desired)                     { p.desired = w }
+func (p *fakePath) Reattach()                                         { p.reattach++ }
+func (p *fakePath) SetWitness(netip.Addr) error                       { return nil }
 
 func (p *fakePath) WitnessReplies() uint64 { return p.witness }
 

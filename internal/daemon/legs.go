@@ -28,7 +28,7 @@ func (l *loop) legChanged(now time.Time, ev bfd.LegEvent) {
 	}
 	was := p.LegFrom
 	p.LegFrom = ev
-	l.arrange()
+	l.reconcile()
 	if was.State != ev.State && p.Session == bfd.Up {
 		cause := "what " + l.nameOf(p) + " sends on arrives here"
 		if ev.State == bfd.LegLost {

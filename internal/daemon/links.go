@@ -40,8 +40,8 @@ func (l *loop) inspect(now time.Time, in *instance) {
 	if fault == "" {
 		fault = l.wires.trouble(in)
 	}
-	if fault == "" && l.numbTo(now, in) {
-		fault = numbFault
+	if fault == "" && l.receiveDead(now, in) {
+		fault = receiveDeadFault
 	}
 	if source != in.source && source.IsValid() {
 		in.source = source

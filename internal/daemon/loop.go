@@ -116,10 +116,10 @@ type loop struct {
 	// fleet is nil without a data path.
 	fleet *fleet
 	sync  replication
-	// beatDue is when the lease is to be renewed.
-	beatDue time.Time
-	exposed bool // the watch on rivals does not know yet what is ours
-	moved   bool // the peers do not know yet where this host stands in the elections
+	// leaseDue is when the lease is to be renewed.
+	leaseDue time.Time
+	exposed  bool // the watch on rivals does not know yet what is ours
+	moved    bool // the peers do not know yet where this host stands in the elections
 
 	// quiet keeps the log and the journal readable under a flood.
 	quiet throttle.Throttle
@@ -150,17 +150,17 @@ func (l *loop) post(ctx context.Context, ev event) {
 // kill ends, or at once when leave ends: a successor on this host then takes over.
 func (l *loop) run(stop, kill, leave context.Context) {
 	stopped, left := stop.Done(), leave.Done()
-	var beats <-chan time.Time
+	var renewals <-chan time.Time
 	if l.fleet != nil {
-		l.beatDue = time.Now().Add(leaseEvery)
+		l.leaseDue = time.Now().Add(leaseEvery)
 		ticker := time.NewTicker(leaseEvery)
 		defer ticker.Stop()
-		beats = ticker.C
+		renewals = ticker.C
 	}
 	for !l.stopping || l.busy() {
 		l.defend()
 		if l.moved {
-			l.arrange()
+			l.reconcile()
 		}
 		l.arm()
 		select {
@@ -168,8 +168,8 @@ func (l *loop) run(stop, kill, leave context.Context) {
 			l.handle(l.awake(), ev)
 		case <-l.timer.C():
 			l.tick(l.awake())
-		case <-beats:
-			l.beat(time.Now())
+		case <-renewals:
+			l.renewLease(time.Now())
 		case <-stopped:
 			stopped = nil
 			l.stop(time.Now())
@@ -225,9 +225,9 @@ func (l *loop) handle(now time.Time, ev event) {
 		l.peerSpoke(now, ev.Peer)
 	case servicesFound:
 		l.servicesFound(ev.services)
-	case acquaintanceOver:
-		l.fleet.impatient = true
-		l.arrange()
+	case initialSyncOver:
+		l.fleet.syncOver = true
+		l.reconcile()
 	case gatewayFound:
 		l.fleet.gateway = ev
 		l.callWitness()
@@ -235,7 +235,7 @@ func (l *loop) handle(now time.Time, ev event) {
 		l.readinessChanged(now, ev.ready)
 	case connectionsCounted:
 		l.fleet.connections = ev.n
-		l.arrange()
+		l.reconcile()
 	case turnDue:
 		l.turnDue(now, l.instance(ev.instance))
 	case resumeDue:
@@ -292,7 +292,7 @@ func (l *loop) start(now time.Time) {
 // begin starts the instances that are in Init; the others take no notice.
 func (l *loop) begin(now time.Time) {
 	if l.fleet != nil && !l.begun {
-		l.later(acquaintance, acquaintanceOver{}) // the peers are told and heard from now on
+		l.later(initialSyncWindow, initialSyncOver{}) // the peers are told and heard from now on
 	}
 	l.begun = true
 	for _, in := range l.instances {
@@ -309,7 +309,7 @@ func (l *loop) begin(now time.Time) {
 			l.owner.Release(in.Name) // what the predecessor has left is not ours after all
 		}
 	}
-	l.arrange()
+	l.reconcile()
 }
 
 func (l *loop) stop(now time.Time) {
@@ -318,7 +318,7 @@ func (l *loop) stop(now time.Time) {
 	for _, in := range l.instances {
 		l.perform(now, l.router.Step(now, in.Name, vrrp.Stop{}))
 	}
-	l.arrange()
+	l.reconcile()
 }
 
 // record enters an event into the journal and the log.

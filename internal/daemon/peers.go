@@ -20,8 +20,8 @@ type (
 	peerSpoke struct{ membership.Peer }
 	// servicesFound is what haproxy listens on here.
 	servicesFound struct{ services []config.Service }
-	// acquaintanceOver ends the wait for what the peers have to say.
-	acquaintanceOver struct{}
+	// initialSyncOver ends the wait for what the peers have to say.
+	initialSyncOver struct{}
 	// gatewayFound is an interface's default gateway now; the zero Addr if it has none.
 	gatewayFound struct {
 		iface string
@@ -39,7 +39,7 @@ func (l *loop) livenessChanged(now time.Time, ev bfd.Event) {
 	}
 	was, trusted := p.Session, bfd.Trust(ev.Evidence)
 	if ev.To == bfd.AdminDown || ev.To == bfd.Down && trusted {
-		l.feelAgain(now)
+		l.receiveRestored(now)
 	}
 	l.step(now, p.Addr, peers.Probed{To: ev.To, Doubtful: !trusted})
 	if was != ev.To || trusted {
@@ -77,7 +77,7 @@ func (l *loop) step(now time.Time, addr netip.Addr, ev peers.Event) {
 	if p := l.fleet.peers.Peer(addr); p != nil {
 		l.followLeg(now, p)
 	}
-	l.arrange()
+	l.reconcile()
 }
 
 // perceive does what the peers' state machines ask for, in their order: the election comes
@@ -91,7 +91,7 @@ func (l *loop) perceive(now time.Time, outputs []peers.Output) {
 		case peers.ActiveLost:
 			l.activeLost(now, out.Peer, out.Dead)
 		case peers.Doubted:
-			l.goNumb(now)
+			l.doubtReceiving(now)
 		case peers.Probing:
 			if out.On {
 				f.prober.Resume(f.session(out.Peer))
@@ -133,7 +133,7 @@ func (l *loop) lifeIs(out peers.LifeChanged) {
 // flows.
 func (l *loop) peerChanged(now time.Time, c peers.StateChanged) {
 	if target := c.To.Target(); target != c.From.Target() {
-		l.fleet.path.Flip(c.Peer.Addr, target)
+		l.fleet.path.SetTargetState(c.Peer.Addr, target)
 	}
 	cause := ""
 	switch {
@@ -208,12 +208,12 @@ func (l *loop) servicesFound(found []config.Service) {
 		services[i] = serviceOf(s)
 	}
 	l.fleet.services, l.fleet.found = services, true
-	l.arrange()
+	l.reconcile()
 }
 
 // lookAround says what is looked at on this host.
 func (l *loop) lookAround() {
-	at := surroundings{pidfile: l.cfg.HAProxy.Pidfile, vips: l.vips(), iface: l.instances[0].Interface}
+	at := observed{pidfile: l.cfg.HAProxy.Pidfile, vips: l.vips(), iface: l.instances[0].Interface}
 	if l.cfg.HAProxy.Mode == config.HAProxyOff {
 		at.pidfile = ""
 	}

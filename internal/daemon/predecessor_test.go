@@ -66,7 +66,7 @@ func (k *killed) path() *datapath.Path {
 	defer conn.Close()
 	p, err := datapath.Open(datapath.Options{PinDir: k.cfg.BPFDir, Flows: k.cfg.Flows, Log: k.logger()}, conn)
 	must(k.t, err)
-	must(k.t, p.Prepare(datapath.Wish{
+	must(k.t, p.Prepare(datapath.Desired{
 		Interfaces: []string{"eth0"},
 		Instances:  []datapath.Instance{{Name: "VI_1", VIPs: []netip.Addr{vip}}},
 	}, func(string) bool { return true }))
@@ -75,13 +75,13 @@ func (k *killed) path() *datapath.Path {
 
 func (k *killed) logger() *slog.Logger { return slog.New(slog.NewTextHandler(&k.log, nil)) }
 
-// answers tells whether the VIP is on eth0, where the kernel would answer for it.
+// answers reports whether the VIP is on eth0, where the kernel would answer for it.
 func (k *killed) answers() bool {
 	k.t.Helper()
 	return slices.Contains(nstest.Addrs(k.t, "eth0"), vip.String()+"/32")
 }
 
-// gated tells whether eth0 has the program that keeps the kernel from that.
+// gated reports whether eth0 has the program that keeps the kernel from that.
 func (k *killed) gated() bool {
 	k.t.Helper()
 	xdp := nstest.Link(k.t, "eth0").Attrs().Xdp

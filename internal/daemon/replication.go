@@ -45,7 +45,7 @@ func (l *loop) readinessChanged(now time.Time, ready bool) {
 	l.record(now, control.Event{Kind: "sync", Cause: cause})
 }
 
-// moves tells whether an action begins or ends this host's being responsible for VIPs.
+// moves reports whether an action begins or ends this host's being responsible for VIPs.
 func moves(out vrrp.Output) bool {
 	switch action := out.Action.(type) {
 	case vrrp.Acquire, vrrp.Release:

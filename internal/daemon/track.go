@@ -64,7 +64,7 @@ func (l *loop) score(now time.Time) {
 		in.effective = effective
 		l.perform(now, l.router.Step(now, in.Name, vrrp.SetPriority{Priority: effective}))
 	}
-	l.arrange()
+	l.reconcile()
 	l.showAll()
 }
 

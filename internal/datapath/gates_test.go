@@ -38,7 +38,7 @@ func isOpen(t *testing.T, p *Path, vip netip.Addr) bool {
 
 func TestGatesKeepTheirNumbers(t *testing.T) {
 	l := newLab(t)
-	w := wishOf(self())
+	w := desiredOf(self())
 	w.Instances = instances("VI_1", "VI_2", "VI_3")
 	p := l.begin(w)
 	first, third := gateOf(t, p, vipOf(1)), gateOf(t, p, vipOf(3))
@@ -71,10 +71,10 @@ func TestGatesKeepTheirNumbers(t *testing.T) {
 	}
 }
 
-// An instance may be Active before the wish that brings it has been carried out.
+// An instance may be Active before the desired state that brings it has been reconciled.
 func TestGateIsOpenedAheadOfItsWish(t *testing.T) {
 	l := newLab(t)
-	w := wishOf(self())
+	w := desiredOf(self())
 	p := l.begin(w)
 	p.OpenGate("VI_2")
 	w.Instances = instances("VI_1", "VI_2")
@@ -86,14 +86,14 @@ func TestGateIsOpenedAheadOfItsWish(t *testing.T) {
 
 func TestTooManyInstances(t *testing.T) {
 	l := newLab(t)
-	w := wishOf(self())
+	w := desiredOf(self())
 	p := l.begin(w)
 	for i := range loader.MaxGates {
 		w.Instances = append(w.Instances, Instance{Name: string(rune('A' + i))})
 	}
 	p.work.Lock()
 	defer p.work.Unlock()
-	if err := p.carryOut(w); err == nil {
+	if err := p.reconcile(w); err == nil {
 		t.Errorf("%d instances found their gates", len(w.Instances))
 	}
 	p.OpenGate("VI_1")
@@ -113,7 +113,7 @@ func TestResumable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
-			w := wishOf(self())
+			w := desiredOf(self())
 			w.Instances = instances("VI_1", "VI_2")
 			first := l.begin(w)
 			first.Renew(time.Minute)
@@ -152,7 +152,7 @@ func TestResumable(t *testing.T) {
 // Both numbers stay with their owners over a restart: see the package's story.
 func TestGatesOverARestart(t *testing.T) {
 	l := newLab(t)
-	w := wishOf(self())
+	w := desiredOf(self())
 	w.Instances = instances("VI_1", "VI_2")
 	first := l.begin(w)
 	before := gateOf(t, first, vipOf(1))
@@ -166,7 +166,7 @@ func TestGatesOverARestart(t *testing.T) {
 
 func TestRenew(t *testing.T) {
 	l := newLab(t)
-	w := wishOf(self())
+	w := desiredOf(self())
 	w.Instances = instances("VI_1", "VI_2")
 	p := l.begin(w)
 	p.Renew(time.Minute)

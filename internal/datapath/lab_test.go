@@ -66,7 +66,7 @@ func (l *lab) open() *Path {
 }
 
 // begin opens and prepares a data path that resumes the named instances.
-func (l *lab) begin(w Wish, resume ...string) *Path {
+func (l *lab) begin(w Desired, resume ...string) *Path {
 	l.t.Helper()
 	p := l.open()
 	must(l.t, p.Prepare(w, func(name string) bool {
@@ -80,12 +80,12 @@ func (l *lab) begin(w Wish, resume ...string) *Path {
 	return p
 }
 
-// carry has a wish carried out.
-func (l *lab) carry(p *Path, w Wish) {
+// carry has the desired state reconciled.
+func (l *lab) carry(p *Path, w Desired) {
 	l.t.Helper()
 	p.work.Lock()
 	defer p.work.Unlock()
-	must(l.t, p.carryOut(w))
+	must(l.t, p.reconcile(w))
 }
 
 // run has Run work until the condition holds. It does so on the test's thread, which
@@ -142,9 +142,9 @@ func other(n byte) Target {
 	return Target{Addr: host(n), MAC: mac(n), State: steering.Up, Serves: []steering.Service{web(1)}}
 }
 
-// wishOf is a wish of one instance, VI_1, and these targets.
-func wishOf(targets ...Target) Wish {
-	return Wish{
+// desiredOf is the desired state of one instance, VI_1, and these targets.
+func desiredOf(targets ...Target) Desired {
+	return Desired{
 		Interfaces: []string{"eth0"},
 		Instances:  []Instance{{Name: "VI_1", VIPs: []netip.Addr{vipOf(1)}}},
 		Locals:     []netip.Addr{host(1)},

@@ -14,7 +14,7 @@ func TestUnprovedTargetGetsNothingNew(t *testing.T) {
 	l := newLab(t)
 	p := l.open()
 	p.SetLeg(host(2), false)
-	must(t, p.Prepare(wishOf(self(), other(2)), func(string) bool { return false }))
+	must(t, p.Prepare(desiredOf(self(), other(2)), func(string) bool { return false }))
 	old := loader.TargetOld
 	if flags(p, host(2)) != old || flags(p, host(1)) != upLocal {
 		t.Fatalf("never proved: %v, here %v", flags(p, host(2)), flags(p, host(1)))
@@ -28,9 +28,9 @@ func TestUnprovedTargetGetsNothingNew(t *testing.T) {
 		if got := flags(p, host(2)); got != want {
 			t.Errorf("proved is %v: %v", proved, got)
 		}
-		l.carry(p, wishOf(self(), other(2)))
+		l.carry(p, desiredOf(self(), other(2)))
 		if got := flags(p, host(2)); got != want {
-			t.Errorf("proved is %v, after a wish: %v", proved, got)
+			t.Errorf("proved is %v, after a reconcile: %v", proved, got)
 		}
 	}
 	p.SetLeg(host(2), false)
@@ -38,7 +38,7 @@ func TestUnprovedTargetGetsNothingNew(t *testing.T) {
 		state steering.State
 		want  loader.TargetFlags
 	}{{steering.Drain, old}, {steering.Down, 0}, {steering.Up, old}} {
-		p.Flip(host(2), c.state)
+		p.SetTargetState(host(2), c.state)
 		if got := flags(p, host(2)); got != c.want {
 			t.Errorf("%v and unproved: %v, want %v", c.state, got, c.want)
 		}
@@ -48,13 +48,13 @@ func TestUnprovedTargetGetsNothingNew(t *testing.T) {
 // TestLegIsInherited: a successor need not wait for the proof of what worked a moment ago.
 func TestLegIsInherited(t *testing.T) {
 	l := newLab(t)
-	p := l.begin(wishOf(self(), other(2), other(3)))
+	p := l.begin(desiredOf(self(), other(2), other(3)))
 	p.SetLeg(host(3), false)
 	must(t, p.Close())
 	p, err := Open(Options{PinDir: l.pinDir, Flows: loader.MinFlows, Log: slog.New(slog.DiscardHandler)}, l.routes)
 	must(t, err)
 	defer p.Close()
-	must(t, p.Prepare(wishOf(self(), other(2), other(3)), func(string) bool { return false }))
+	must(t, p.Prepare(desiredOf(self(), other(2), other(3)), func(string) bool { return false }))
 	if flags(p, host(2)) != upRemote || flags(p, host(3)) != loader.TargetOld {
 		t.Errorf("proved %v, unproved %v", flags(p, host(2)), flags(p, host(3)))
 	}

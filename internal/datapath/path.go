@@ -34,7 +34,7 @@ type Routes interface {
 	OnLink(addr netip.Addr) (ifindex int, ok bool, err error)
 }
 
-// Path is the data path of this host. Renew, SetServing, Flip, OpenGate and CloseGate may
+// Path is the data path of this host. Renew, SetServing, SetTargetState, OpenGate and CloseGate may
 // be called from any goroutine and never wait.
 type Path struct {
 	*loader.DataPath
@@ -46,18 +46,18 @@ type Path struct {
 	resumable map[netip.Addr]bool
 
 	notes   sync.Mutex
-	wish    *Wish // to be carried out
-	renewed bool  // an interface was made anew
+	desired *Desired // to be carried out
+	renewed bool     // an interface was made anew
 	wake    chan struct{}
 
-	// work guards what carrying out a wish changes.
+	// work guards what a reconcile changes.
 	work    sync.Mutex
 	places  steering.Places
 	planner steering.Planner
 	carried carried
 
-	// quick guards what the calls that never wait look up.
-	quick  sync.RWMutex
+	// fast guards what the calls that never wait look up.
+	fast   sync.RWMutex
 	gates  map[string]int
 	open   map[string]bool        // by instance, also of one that has no gate yet
 	former map[netip.Addr]int     // a predecessor's gates, by VIP
@@ -71,7 +71,7 @@ type Path struct {
 	tally    atomic.Pointer[Tally]
 
 	// Run's own.
-	told     string   // what carrying out the last wish failed with
+	told     string   // what the last reconcile failed with
 	attached []string // the interfaces that the program is on; nil if one of them failed
 }
 
@@ -129,20 +129,20 @@ func Now() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// Resumable tells whether a predecessor answered for the VIP until a moment ago, and
+// Resumable reports whether a predecessor answered for the VIP until a moment ago, and
 // its lease still held when this was opened.
 func (p *Path) Resumable(vip netip.Addr) bool { return p.resumable[vip] }
 
-// Prepare carries out the first wish and puts the program on the interfaces: all that
+// Prepare carries out the first desired state and puts the program on the interfaces: all that
 // are there, or none. The gates of instances that resume says are opened, all others are
 // closed.
-func (p *Path) Prepare(w Wish, resume func(instance string) bool) error {
+func (p *Path) Prepare(w Desired, resume func(instance string) bool) error {
 	p.work.Lock()
 	defer p.work.Unlock()
 	for _, in := range w.Instances {
 		p.open[in.Name] = resume(in.Name)
 	}
-	if err := p.carryOut(w); err != nil {
+	if err := p.reconcile(w); err != nil {
 		return err
 	}
 	kept := make(map[int]bool)
@@ -170,11 +170,11 @@ func (p *Path) Prepare(w Wish, resume func(instance string) bool) error {
 	return nil
 }
 
-// Wish has the data path changed. It returns at once.
-func (p *Path) Wish(w Wish) {
+// SetDesired has the data path changed. It returns at once.
+func (p *Path) SetDesired(w Desired) {
 	w = w.clone()
 	p.notes.Lock()
-	p.wish = &w
+	p.desired = &w
 	p.notes.Unlock()
 	p.nudge()
 }
@@ -194,22 +194,22 @@ func (p *Path) nudge() {
 	}
 }
 
-// Run carries out wishes until ctx is done.
+// Run reconciles until ctx is done.
 func (p *Path) Run(ctx context.Context) error {
-	var last *Wish
+	var last *Desired
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-p.wake:
 			p.notes.Lock()
-			wish, renewed := p.wish, p.renewed
-			p.wish, p.renewed = nil, false
+			desired, renewed := p.desired, p.renewed
+			p.desired, p.renewed = nil, false
 			p.notes.Unlock()
-			if wish != nil {
-				last = wish
+			if desired != nil {
+				last = desired
 				p.work.Lock()
-				err := p.carryOut(*wish)
+				err := p.reconcile(*desired)
 				p.work.Unlock()
 				p.complain(err)
 			}
@@ -244,10 +244,10 @@ func (p *Path) attachAll(names []string) {
 			text = err.Error()
 			p.attached = nil
 		}
-		p.quick.Lock()
+		p.fast.Lock()
 		was := p.failed[name]
 		p.failed[name] = text
-		p.quick.Unlock()
+		p.fast.Unlock()
 		switch {
 		case text != "" && text != was:
 			p.log.Error("no data path", "interface", name, "error", err)
@@ -255,13 +255,13 @@ func (p *Path) attachAll(names []string) {
 			p.log.Info("data path attached", "interface", name, "mode", at.Mode, "reason", at.Reason)
 		}
 	}
-	p.quick.Lock()
+	p.fast.Lock()
 	for name := range p.failed {
 		if !wanted[name] {
 			delete(p.failed, name)
 		}
 	}
-	p.quick.Unlock()
+	p.fast.Unlock()
 	for _, at := range p.Attachments() {
 		if !wanted[at.Interface] {
 			if err := p.Detach(at.Interface); err != nil {
@@ -275,8 +275,8 @@ func (p *Path) attachAll(names []string) {
 // Failures says, by interface, why there is no program; empty texts for those that
 // have one.
 func (p *Path) Failures() map[string]string {
-	p.quick.RLock()
-	defer p.quick.RUnlock()
+	p.fast.RLock()
+	defer p.fast.RUnlock()
 	out := make(map[string]string, len(p.failed))
 	for name, text := range p.failed {
 		if text != "" {

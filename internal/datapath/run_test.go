@@ -26,13 +26,13 @@ func interfaces(p *Path) (names []string) {
 
 func TestPrepareAttaches(t *testing.T) {
 	l := newLab(t)
-	first := l.begin(wishOf(self()))
+	first := l.begin(desiredOf(self()))
 	at := first.Attachments()
 	if len(at) != 1 || at[0].Interface != "eth0" || at[0].Adopted {
 		t.Fatalf("attachments %+v", at)
 	}
 	must(t, first.Close())
-	p := l.begin(wishOf(self()))
+	p := l.begin(desiredOf(self()))
 	if at := p.Attachments(); len(at) != 1 || !at[0].Adopted {
 		t.Errorf("after a restart: %+v", at)
 	}
@@ -41,25 +41,25 @@ func TestPrepareAttaches(t *testing.T) {
 // An interface that is not there yet may come; the others are not to wait for it.
 func TestPrepareWithoutAnInterface(t *testing.T) {
 	l := newLab(t)
-	w := wishOf(self())
+	w := desiredOf(self())
 	w.Interfaces = append(w.Interfaces, "eth9")
 	p := l.open()
 	if err := p.Prepare(w, func(string) bool { return false }); err != nil {
 		t.Fatalf("no data path at all: %v", err)
 	}
 	nstest.Veth(t, "eth9", "far9")
-	p.Wish(w)
+	p.SetDesired(w)
 	p.Reattach()
 	l.run(p, "the program is on both", func() bool { return slices.Equal(interfaces(p), []string{"eth0", "eth9"}) })
 }
 
 func TestOnlyTheLastWishCounts(t *testing.T) {
 	l := newLab(t)
-	p := l.begin(wishOf(self()))
+	p := l.begin(desiredOf(self()))
 	for n := byte(2); n < 10; n++ {
-		p.Wish(wishOf(self(), other(n)))
+		p.SetDesired(desiredOf(self(), other(n)))
 	}
-	l.run(p, "the last wish is carried out", func() bool { return flags(p, host(9)) == upRemote })
+	l.run(p, "the last desired state is reconciled", func() bool { return flags(p, host(9)) == upRemote })
 	if got := p.Targets(); len(got) != 2 {
 		t.Errorf("targets %v, want two", got)
 	}
@@ -67,11 +67,11 @@ func TestOnlyTheLastWishCounts(t *testing.T) {
 
 func TestReattach(t *testing.T) {
 	l := newLab(t)
-	w := wishOf(self(), other(2))
+	w := desiredOf(self(), other(2))
 	p := l.begin(w)
 	before := p.Attachments()[0].Index
 	nstest.Delete(t, "eth0")
-	p.Wish(w)
+	p.SetDesired(w)
 	p.Reattach()
 	l.run(p, "the loss is noted", func() bool { return p.Failures()["eth0"] != "" })
 
@@ -81,7 +81,7 @@ func TestReattach(t *testing.T) {
 		t.Fatal("the new interface has the old one's number")
 	}
 	l.routes[host(2)] = index
-	p.Wish(w)
+	p.SetDesired(w)
 	p.Reattach()
 	l.run(p, "the program is on the new interface", func() bool {
 		at := p.Attachments()
@@ -99,7 +99,7 @@ func TestReattach(t *testing.T) {
 // path says that it is not there.
 func TestReattachToAnOccupiedInterface(t *testing.T) {
 	l := newLab(t)
-	w := wishOf(self())
+	w := desiredOf(self())
 	p := l.begin(w)
 	nstest.Delete(t, "eth0")
 	nstest.Veth(t, "eth0", "far0")
@@ -112,7 +112,7 @@ func TestReattachToAnOccupiedInterface(t *testing.T) {
 	on, err := link.AttachXDP(link.XDPOptions{Program: stranger, Interface: nstest.Link(t, "eth0").Attrs().Index})
 	must(t, err)
 	defer on.Close()
-	p.Wish(w)
+	p.SetDesired(w)
 	p.Reattach()
 	l.run(p, "the failure is noted", func() bool { return strings.Contains(p.Failures()["eth0"], "Cilium") })
 	if got := interfaces(p); len(got) > 0 {
@@ -128,30 +128,30 @@ func TestReattachToAnOccupiedInterface(t *testing.T) {
 // Interfaces that are no longer wanted are left, and forgotten.
 func TestInterfacesGo(t *testing.T) {
 	l := newLab(t)
-	w := wishOf(self())
+	w := desiredOf(self())
 	p := l.begin(w)
 	w.Interfaces = []string{"far0", "gone0"}
-	p.Wish(w)
+	p.SetDesired(w)
 	l.run(p, "the program has moved", func() bool {
 		return slices.Equal(interfaces(p), []string{"far0"}) && p.Failures()["gone0"] != ""
 	})
 	w.Interfaces = []string{"far0"}
 	w.Targets = append(w.Targets, other(2))
-	p.Wish(w)
-	l.run(p, "the wish is carried out", func() bool { return flags(p, host(2)) == upRemote })
+	p.SetDesired(w)
+	l.run(p, "the desired state is reconciled", func() bool { return flags(p, host(2)) == upRemote })
 	if got := p.Failures(); len(got) != 0 {
 		t.Errorf("failures of interfaces that nobody asks for: %v", got)
 	}
 }
 
-// What goes wrong is told once, not at every wish.
+// What goes wrong is told once, not at every reconcile.
 func TestALastingFailureIsToldOnce(t *testing.T) {
 	l := newLab(t)
 	l.routes[host(3)] = 0
-	p := l.begin(wishOf(self()))
+	p := l.begin(desiredOf(self()))
 	for n := byte(10); n < 15; n++ {
-		p.Wish(wishOf(self(), other(3), other(n)))
-		l.run(p, "the wish is carried out", func() bool { return flags(p, host(n)) == upRemote })
+		p.SetDesired(desiredOf(self(), other(3), other(n)))
+		l.run(p, "the desired state is reconciled", func() bool { return flags(p, host(n)) == upRemote })
 	}
 	if n := strings.Count(l.log.String(), "behind a router"); n != 1 {
 		t.Errorf("told %d times", n)
@@ -161,7 +161,7 @@ func TestALastingFailureIsToldOnce(t *testing.T) {
 // Idle flows are swept; a connection that is in use is not, and is counted.
 func TestSweep(t *testing.T) {
 	l := newLab(t)
-	p := l.begin(wishOf(self()))
+	p := l.begin(desiredOf(self()))
 	if got, ok := p.Counted(); ok {
 		t.Errorf("%+v were counted by nobody", got)
 	}
@@ -203,7 +203,7 @@ func TestTally(t *testing.T) {
 // However often somebody asks, flows are not visited more often than need be.
 func TestCountIsRemembered(t *testing.T) {
 	l := newLab(t)
-	p := l.begin(wishOf(self()))
+	p := l.begin(desiredOf(self()))
 	count := func(maxAge time.Duration) int {
 		t.Helper()
 		got, err := p.Count(maxAge)
@@ -225,21 +225,21 @@ func TestCountIsRemembered(t *testing.T) {
 	}
 }
 
-// A wish that changes nothing about interfaces leaves them alone: somebody may be
+// A desired state that changes nothing about interfaces leaves them alone: somebody may be
 // waiting for the rest of it.
 func TestInterfacesAreLeftAlone(t *testing.T) {
 	l := newLab(t)
-	w := wishOf(self())
+	w := desiredOf(self())
 	p := l.begin(w)
-	p.Wish(wishOf(self(), other(2)))
-	l.run(p, "the wish is carried out", func() bool { return flags(p, host(2)) == upRemote })
+	p.SetDesired(desiredOf(self(), other(2)))
+	l.run(p, "the desired state is reconciled", func() bool { return flags(p, host(2)) == upRemote })
 	must(t, p.Detach("eth0")) // which nobody tells of
-	p.Wish(wishOf(self(), other(3)))
-	l.run(p, "the wish is carried out", func() bool { return flags(p, host(3)) == upRemote })
+	p.SetDesired(desiredOf(self(), other(3)))
+	l.run(p, "the desired state is reconciled", func() bool { return flags(p, host(3)) == upRemote })
 	if got := interfaces(p); len(got) != 0 {
 		t.Errorf("attached to %v once more", got)
 	}
-	p.Wish(w)
+	p.SetDesired(w)
 	p.Reattach()
 	l.run(p, "the program is back", func() bool { return slices.Equal(interfaces(p), []string{"eth0"}) })
 }

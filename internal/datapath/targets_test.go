@@ -58,7 +58,7 @@ func TestSameSteering(t *testing.T) {
 
 func TestTargetsFollow(t *testing.T) {
 	l := newLab(t)
-	p := l.begin(wishOf(self(), other(2)))
+	p := l.begin(desiredOf(self(), other(2)))
 	if flags(p, host(1)) != upLocal || flags(p, host(2)) != upRemote || p.Self() != place(p, host(1)) {
 		t.Errorf("targets %v, self %d", p.Targets(), p.Self())
 	}
@@ -70,7 +70,7 @@ func TestTargetsFollow(t *testing.T) {
 	for _, state := range []steering.State{steering.Drain, steering.Down, steering.Up} {
 		away := other(2)
 		away.State = state
-		l.carry(p, wishOf(self(), away))
+		l.carry(p, desiredOf(self(), away))
 		if got := flags(p, host(2)); got != flagsOf(state, false, true) {
 			t.Errorf("%s: %v", state, got)
 		}
@@ -78,20 +78,20 @@ func TestTargetsFollow(t *testing.T) {
 	// A hardware address may change.
 	away := other(2)
 	away.MAC = mac(99)
-	l.carry(p, wishOf(self(), away))
+	l.carry(p, desiredOf(self(), away))
 	if got := p.Targets()[place(p, host(2))].MAC; got != mac(99) {
 		t.Errorf("sent to %v", got)
 	}
 	// Whoever is no longer named keeps the place and gets nothing.
 	was := place(p, host(2))
-	l.carry(p, wishOf(self()))
+	l.carry(p, desiredOf(self()))
 	if flags(p, host(2)) != 0 || place(p, host(2)) != was {
 		t.Errorf("flags %v in place %d", flags(p, host(2)), place(p, host(2)))
 	}
 	if a, ok := p.PlaceOf(was); !ok || a != host(2) {
 		t.Errorf("place %d is of %v", was, a)
 	}
-	l.carry(p, wishOf(self(), other(3), other(2)))
+	l.carry(p, desiredOf(self(), other(3), other(2)))
 	if flags(p, host(2)) != upRemote || place(p, host(2)) != was || place(p, host(3)) == was {
 		t.Errorf("targets %v", p.Targets())
 	}
@@ -103,9 +103,9 @@ func TestUnreachableTargetsGetNoFlows(t *testing.T) {
 	nobody, far := other(2), other(3)
 	nobody.MAC = [6]byte{}
 	l.routes[host(3)] = 0
-	p := l.begin(wishOf(self(), nobody))
+	p := l.begin(desiredOf(self(), nobody))
 	p.work.Lock()
-	err := p.carryOut(wishOf(self(), nobody, far))
+	err := p.reconcile(desiredOf(self(), nobody, far))
 	p.work.Unlock()
 	if err == nil || !strings.Contains(err.Error(), "10.0.0.3 is behind a router") {
 		t.Errorf("error %v, want one that names the target behind a router", err)
@@ -116,14 +116,14 @@ func TestUnreachableTargetsGetNoFlows(t *testing.T) {
 	if got := chosen(p, 0); !maps.Equal(got, map[netip.Addr]bool{host(1): true}) {
 		t.Errorf("new flows go to %v", got)
 	}
-	p.Flip(host(2), steering.Up)
-	p.Flip(host(3), steering.Up)
+	p.SetTargetState(host(2), steering.Up)
+	p.SetTargetState(host(3), steering.Up)
 	if flags(p, host(2)) != 0 || flags(p, host(3)) != 0 {
 		t.Error("flipped on, though nothing can be sent there")
 	}
 	// As soon as it has told its hardware address, it is one like the others.
 	l.routes[host(3)] = l.routes[host(2)]
-	l.carry(p, wishOf(self(), other(2), far))
+	l.carry(p, desiredOf(self(), other(2), far))
 	if flags(p, host(2)) != upRemote || flags(p, host(3)) != upRemote || len(chosen(p, 0)) != 3 {
 		t.Errorf("targets %v, new flows to %v", p.Targets(), chosen(p, 0))
 	}
@@ -141,52 +141,52 @@ func chosen(p *Path, set int) map[netip.Addr]bool {
 
 func TestFlip(t *testing.T) {
 	l := newLab(t)
-	p := l.begin(wishOf(self(), other(2)))
-	p.Flip(host(2), steering.Down)
+	p := l.begin(desiredOf(self(), other(2)))
+	p.SetTargetState(host(2), steering.Down)
 	if got := flags(p, host(2)); got != 0 {
 		t.Errorf("down: %v", got)
 	}
-	p.Flip(host(1), steering.Drain)
+	p.SetTargetState(host(1), steering.Drain)
 	if got := flags(p, host(1)); got != drained|loader.TargetLocal {
 		t.Errorf("this host, drain: %v", got)
 	}
-	p.Flip(host(9), steering.Up) // a stranger
+	p.SetTargetState(host(9), steering.Up) // a stranger
 	if got := len(p.Targets()); got != 2 {
 		t.Errorf("%d targets", got)
 	}
-	p.Flip(host(2), steering.Up)
-	l.carry(p, wishOf(self(), other(2)))
+	p.SetTargetState(host(2), steering.Up)
+	l.carry(p, desiredOf(self(), other(2)))
 	if flags(p, host(2)) != upRemote {
 		t.Errorf("up again: %v", flags(p, host(2)))
 	}
 }
 
-// A wish that was under way when a target died does not bring it back to life.
+// A desired state that was under way when a target died does not bring it back to life.
 func TestFlipOutlivesAnOlderWish(t *testing.T) {
 	l := newLab(t)
-	p := l.begin(wishOf(self(), other(2)))
-	p.Flip(host(2), steering.Down)
+	p := l.begin(desiredOf(self(), other(2)))
+	p.SetTargetState(host(2), steering.Down)
 	older := other(2)
 	older.MAC = mac(99)
-	l.carry(p, wishOf(self(), older)) // made before the death was known
+	l.carry(p, desiredOf(self(), older)) // made before the death was known
 	newer := older
 	newer.State = steering.Down
-	l.carry(p, wishOf(self(), newer))
+	l.carry(p, desiredOf(self(), newer))
 	if got := flags(p, host(2)); got != 0 {
-		t.Errorf("flags %v after all wishes", got)
+		t.Errorf("flags %v after all reconciles", got)
 	}
 }
 
 func TestHold(t *testing.T) {
 	l := newLab(t)
-	first := l.begin(wishOf(self(), other(2)))
+	first := l.begin(desiredOf(self(), other(2)))
 	must(t, first.PutFlows([]loader.Flow{flowTo(first, host(2), 1)}))
 	first.RenewLease(Now())
 	targets, bank := first.Targets(), bankOf(t, first)
 	must(t, first.Close())
 
 	// The daemon that has just been started knows nothing yet.
-	hold := wishOf(Target{Addr: host(1), Local: true, State: steering.Drain})
+	hold := desiredOf(Target{Addr: host(1), Local: true, State: steering.Drain})
 	hold.Hold = true
 	hold.Peers = []netip.Addr{host(2)}
 	p := l.begin(hold)
@@ -196,12 +196,12 @@ func TestHold(t *testing.T) {
 	if bankOf(t, p) != bank {
 		t.Error("other tables are in force")
 	}
-	p.Flip(host(1), steering.Down)
+	p.SetTargetState(host(1), steering.Down)
 	if got := p.Targets(); !slices.Equal(got, targets) {
 		t.Errorf("flipped: %v", got)
 	}
 	// Once it does, places are as they were.
-	l.carry(p, wishOf(other(3), other(2), self()))
+	l.carry(p, desiredOf(other(3), other(2), self()))
 	for _, was := range targets {
 		if place(p, was.Addr) != was.Place {
 			t.Errorf("%v has moved from place %d to %d", was.Addr, was.Place, place(p, was.Addr))
@@ -217,7 +217,7 @@ func TestHold(t *testing.T) {
 // a new one without anything being sent there, a predecessor's as it was.
 func TestHoldHasPlaces(t *testing.T) {
 	l := newLab(t)
-	hold := wishOf(self(), other(2))
+	hold := desiredOf(self(), other(2))
 	hold.Hold = true
 	first := l.begin(hold)
 	for _, a := range []netip.Addr{host(1), host(2)} {
@@ -232,7 +232,7 @@ func TestHoldHasPlaces(t *testing.T) {
 			t.Errorf("%v is used for %v before the hold ends", a, got)
 		}
 	}
-	l.carry(first, wishOf(self(), other(2)))
+	l.carry(first, desiredOf(self(), other(2)))
 	if flags(first, host(1)) != upLocal || flags(first, host(2)) != upRemote {
 		t.Errorf("targets after the hold: %v", first.Targets())
 	}
@@ -281,12 +281,12 @@ func flowsTo(t *testing.T, p *Path, place int) (n int) {
 // Over time there may be more targets than places. Nobody inherits a flow.
 func TestPlacesAreUsedAgain(t *testing.T) {
 	l := newLab(t)
-	p := l.begin(wishOf(self()))
+	p := l.begin(desiredOf(self()))
 	all := []Target{self()}
 	for n := byte(2); int(n) <= loader.MaxTargets; n++ {
 		all = append(all, other(n))
 	}
-	l.carry(p, wishOf(all...))
+	l.carry(p, desiredOf(all...))
 	var flows []loader.Flow
 	for i, target := range all {
 		flows = append(flows, flowTo(p, target.Addr, uint16(1000+i)))
@@ -296,7 +296,7 @@ func TestPlacesAreUsedAgain(t *testing.T) {
 
 	next := append(slices.Clone(all[:1]), all[2:]...)
 	next = append(next, other(17))
-	l.carry(p, wishOf(next...))
+	l.carry(p, desiredOf(next...))
 	if got := place(p, host(17)); got != gone {
 		t.Errorf("place %d, want that of the one that has gone, %d", got, gone)
 	}
@@ -311,7 +311,7 @@ func TestPlacesAreUsedAgain(t *testing.T) {
 
 	// Too many at once change nothing.
 	p.work.Lock()
-	err := p.carryOut(wishOf(append(next, other(18))...))
+	err := p.reconcile(desiredOf(append(next, other(18))...))
 	p.work.Unlock()
 	if err == nil || flags(p, host(17)) != upRemote || place(p, host(18)) != -1 {
 		t.Errorf("error %v, targets %v", err, p.Targets())
@@ -323,9 +323,9 @@ func TestPlacesAreUsedAgain(t *testing.T) {
 func TestOwnAddressAmongTheOthers(t *testing.T) {
 	l := newLab(t)
 	l.routes[host(1)] = 0
-	p := l.begin(wishOf(self(), other(2)))
+	p := l.begin(desiredOf(self(), other(2)))
 	p.work.Lock()
-	_ = p.carryOut(wishOf(self(), Target{Addr: host(1)}, other(2)))
+	_ = p.reconcile(desiredOf(self(), Target{Addr: host(1)}, other(2)))
 	p.work.Unlock()
 	if got := flags(p, host(1)); got != upLocal {
 		t.Errorf("this host's haproxy is %v", got)
@@ -334,11 +334,11 @@ func TestOwnAddressAmongTheOthers(t *testing.T) {
 
 func TestPolicies(t *testing.T) {
 	l := newLab(t)
-	p := l.begin(wishOf(self(), other(2)))
+	p := l.begin(desiredOf(self(), other(2)))
 	if got := chosen(p, 0); len(got) != 2 {
 		t.Errorf("shared: %v", got)
 	}
-	local := wishOf(self(), other(2))
+	local := desiredOf(self(), other(2))
 	local.Policy = steering.Local
 	l.carry(p, local)
 	if got := chosen(p, 0); !maps.Equal(got, map[netip.Addr]bool{host(1): true}) {
@@ -350,7 +350,7 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("local, and drained: %v", got)
 	}
 	// Whose services are configured serves them whether it was seen to or not.
-	named := wishOf(self(), other(2))
+	named := desiredOf(self(), other(2))
 	named.Services = []steering.Service{web(1), web(2)}
 	for i := range named.Targets {
 		named.Targets[i].All = true
@@ -364,7 +364,7 @@ func TestPolicies(t *testing.T) {
 // What has not changed is not put in force again.
 func TestSameWishChangesNothing(t *testing.T) {
 	l := newLab(t)
-	w := wishOf(self(), other(2))
+	w := desiredOf(self(), other(2))
 	p := l.begin(w)
 	bank := bankOf(t, p)
 	for range 3 {
@@ -377,7 +377,7 @@ func TestSameWishChangesNothing(t *testing.T) {
 
 func TestPeersAndLocals(t *testing.T) {
 	l := newLab(t)
-	w := wishOf(self())
+	w := desiredOf(self())
 	w.Peers = []netip.Addr{host(3), host(2)}
 	p := l.begin(w)
 	count := func(name string) (n int) {
@@ -403,14 +403,14 @@ func TestPeersAndLocals(t *testing.T) {
 	}
 }
 
-// A wish belongs to the data path once it is made.
+// The desired state belongs to the data path once it is made.
 func TestWishIsCloned(t *testing.T) {
 	l := newLab(t)
-	p := l.begin(wishOf(self()))
-	w := wishOf(self(), other(2))
-	p.Wish(w)
+	p := l.begin(desiredOf(self()))
+	w := desiredOf(self(), other(2))
+	p.SetDesired(w)
 	w.Targets[1] = other(3)
-	l.run(p, "the wish is carried out", func() bool { return flags(p, host(2)) == upRemote })
+	l.run(p, "the desired state is reconciled", func() bool { return flags(p, host(2)) == upRemote })
 	if place(p, host(3)) != -1 {
 		t.Error("the caller's later change was carried out")
 	}

@@ -330,7 +330,7 @@ func (t *tracker) tell(u Update) {
 	t.report(u)
 }
 
-// impatient tells whether something is expected that sends no event.
+// impatient reports whether something is expected that sends no event.
 func (t *tracker) impatient() bool {
 	if !t.up {
 		return true

@@ -54,7 +54,7 @@ func (h *haproxyProc) release(w *procWatch) {
 	w.release(h.p)
 }
 
-// refresh brings workers up to date and tells whether the process serves: any
+// refresh brings workers up to date and reports whether the process serves: any
 // process but a master does, and a master does while it has a worker, before
 // its first one was seen, and while it replaces the last one by -sf (it tells
 // the old worker to finish before it forks the new one).
@@ -83,7 +83,7 @@ func (h *haproxyProc) refresh(w *procWatch) bool {
 	return h.adopt(w)
 }
 
-// adopt takes hold of new workers and tells whether there is any.
+// adopt takes hold of new workers and reports whether there is any.
 func (h *haproxyProc) adopt(w *procWatch) bool {
 	for _, pid := range readChildren(h.p.pid) {
 		if h.hasWorker(pid) {
@@ -128,7 +128,7 @@ func (h *haproxyProc) deadWith(e exit) string {
 	return fmt.Sprintf("%v, pid %d", e, h.p.pid)
 }
 
-// isMaster tells whether a haproxy runs as a master: by its arguments, or by
+// isMaster reports whether a haproxy runs as a master: by its arguments, or by
 // the environment that it gives itself when it executes itself again (haproxy
 // 1.8 to 3.0; from 2.5 on it does so at each start). A 3.1 with "master-worker"
 // in its file instead of -W or -Ws is followed as one process.
@@ -143,7 +143,7 @@ func isMaster(pid int) bool {
 		bytes.Contains(env, []byte("\x00HAPROXY_MWORKER")))
 }
 
-// replaces tells whether a haproxy with these arguments was started to take
+// replaces reports whether a haproxy with these arguments was started to take
 // over from one of old: "-sf 12 13" or "-st 12", up to the next word that is
 // no number.
 func replaces(args []string, old map[int]bool) bool {

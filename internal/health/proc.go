@@ -142,7 +142,7 @@ type exit struct {
 	status syscall.WaitStatus
 }
 
-// clean tells whether the process may have ended because it was asked to. An
+// clean reports whether the process may have ended because it was asked to. An
 // unknown status may be anything.
 func (e exit) clean() bool { return !e.known || e.status.Exited() && e.status.ExitStatus() == 0 }
 

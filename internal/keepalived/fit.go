@@ -59,12 +59,12 @@ func (t *translator) device(at place, to *notes, keyword, s string) string {
 	return name
 }
 
-// isCommand tells whether a text can be a command line in hafast.yaml.
+// isCommand reports whether a text can be a command line in hafast.yaml.
 func isCommand(s string) bool {
 	return strings.TrimSpace(s) != "" && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// fitLabel tells whether the kernel takes an address label.
+// fitLabel reports whether the kernel takes an address label.
 func fitLabel(label, device string) bool {
 	return len(label) <= maxDevice && strings.HasPrefix(label, device)
 }

@@ -13,7 +13,7 @@ import (
 	"hafast/internal/nlmsg"
 )
 
-// OnLink tells whether packets to addr leave this host without a gateway, and
+// OnLink reports whether packets to addr leave this host without a gateway, and
 // the interface they leave by: only then has addr a hardware address that
 // frames can be sent to.
 //

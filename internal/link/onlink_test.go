@@ -30,7 +30,7 @@ func ipNet(t *testing.T, cidr string) *net.IPNet {
 	return n
 }
 
-// isLocal tells whether the kernel takes an IPv6 address for the host's own: it
+// isLocal reports whether the kernel takes an IPv6 address for the host's own: it
 // writes the route that says so some time after the address is added.
 func isLocal(t *testing.T, addr string) bool {
 	t.Helper()

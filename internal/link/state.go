@@ -64,7 +64,7 @@ func (s State) Global6(skip func(netip.Addr) bool) netip.Addr {
 	return netip.Addr{}
 }
 
-// Has tells whether the interface carries the address, whatever its prefix length.
+// Has reports whether the interface carries the address, whatever its prefix length.
 func (s State) Has(a netip.Addr) bool {
 	for _, p := range s.Addrs {
 		if p.Addr() == a {

@@ -19,7 +19,7 @@ type cadence struct {
 	repeat int
 }
 
-// due says whether a hello is due.
+// due reports whether a hello is due.
 func (c *cadence) due(now time.Time) bool { return !now.Before(c.next) }
 
 // sent notes that one was sent, or was due with nothing to say.

@@ -218,13 +218,13 @@ func checkServices(list []steering.Service) error {
 	return nil
 }
 
-// unicast says whether an address can be a host's, written in the one way that
+// unicast reports whether an address can be a host's, written in the one way that
 // compares equal everywhere.
 func unicast(a netip.Addr) bool {
 	return a.IsValid() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified() && !a.IsMulticast()
 }
 
-// printable says whether a text can go into a log and onto a terminal as it is.
+// printable reports whether a text can go into a log and onto a terminal as it is.
 func printable(s string) bool {
 	if len(s) > MaxText || !utf8.ValidString(s) {
 		return false

@@ -40,7 +40,7 @@ type Peer struct {
 	Unsent string
 }
 
-// Has says whether an address is one of the peer's own.
+// Has reports whether an address is one of the peer's own.
 func (p Peer) Has(addr netip.Addr) bool {
 	addr = plain(addr)
 	return p.Addr == addr || slices.Contains(p.Hello.Addresses, addr)

@@ -31,7 +31,7 @@ type SyncPeer struct {
 	State string
 	// Version is that of the records which are exchanged, 0 before there is one.
 	Version int
-	// ConfigSame tells whether the hosts' configurations agree; nil before it is known.
+	// ConfigSame reports whether the hosts' configurations agree; nil before it is known.
 	ConfigSame *bool
 	// Covered says that the peer has acknowledged all that was here when it was told
 	// everything last.

@@ -22,6 +22,6 @@
 // have never left.
 //
 // Mending is level-triggered: each report of an interface's state is compared
-// with what ought to be. Since the link package tells whether a correction has
+// with what ought to be. Since the link package reports whether a correction has
 // really changed anything, a report that is out of date does no harm.
 package ownership

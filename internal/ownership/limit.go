@@ -33,7 +33,7 @@ type budget struct {
 // budgets limits corrections per spot.
 type budgets map[spot]*budget
 
-// left tells whether the spot may be corrected now. If not, until says when
+// left reports whether the spot may be corrected now. If not, until says when
 // again, and first is true once per period.
 func (b budgets) left(s spot, now time.Time) (ok bool, until time.Time, first bool) {
 	have := b[s]
@@ -73,5 +73,5 @@ func (b *backoff) fail(now time.Time) time.Duration {
 // reset forgets past failures.
 func (b *backoff) reset() { *b = backoff{} }
 
-// pending tells whether a try is to come.
+// pending reports whether a try is to come.
 func (b *backoff) pending() bool { return !b.at.IsZero() }

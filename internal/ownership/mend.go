@@ -176,7 +176,7 @@ func (o *Owner) expel(h *holding, p *place, have map[netip.Addr]netip.Prefix, no
 	return append(events, Removed{Name: h.Name, Interface: p.iface, Addrs: out.Changed})
 }
 
-// allowed tells whether the spot may be corrected now; if not, it is looked at
+// allowed reports whether the spot may be corrected now; if not, it is looked at
 // again when it may, and the contest is reported.
 func (o *Owner) allowed(h *holding, s spot, now time.Time, events *[]Event) bool {
 	ok, until, first := o.budgets.left(s, now)

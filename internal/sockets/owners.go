@@ -35,7 +35,7 @@ type decision struct {
 	first, at time.Time
 }
 
-// stands tells whether the decision need not be made again.
+// stands reports whether the decision need not be made again.
 func (d decision) stands(now time.Time) bool {
 	return now.Sub(d.at) < trust && (d.own || d.at.Sub(d.first) >= settling)
 }

@@ -69,7 +69,7 @@ func (a addresses) each(r record, f func(netip.Addr)) {
 	}
 }
 
-// serves tells whether a socket's local address can serve any VIP.
+// serves reports whether a socket's local address can serve any VIP.
 func (a addresses) serves(r record) bool {
 	switch local := r.local.Addr(); local {
 	case netip.IPv4Unspecified():

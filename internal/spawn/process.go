@@ -45,7 +45,7 @@ type Result struct {
 	Duration time.Duration
 }
 
-// OK tells whether the child exited with status 0.
+// OK reports whether the child exited with status 0.
 func (r Result) OK() bool { return r.Code == 0 }
 
 // Reason says how the child ended: "exit status 1", "killed by signal 9".

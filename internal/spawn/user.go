@@ -17,7 +17,7 @@ type identity struct {
 	env []string
 }
 
-// CheckUser tells whether name is a user that commands can be run as: "", a
+// CheckUser reports whether name is a user that commands can be run as: "", a
 // name or a number, optionally with a group: "user:group" or "user group".
 func CheckUser(name string) error {
 	_, err := lookup(name)

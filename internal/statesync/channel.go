@@ -133,7 +133,7 @@ func (c *Channel) SetPeers(neighbours []membership.Neighbour) {
 	c.step()
 }
 
-// SetAlive tells whether a peer is known to be there: Settle waits for no other.
+// SetAlive reports whether a peer is known to be there: Settle waits for no other.
 func (c *Channel) SetAlive(peer netip.Addr, alive bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -196,7 +196,7 @@ func (c *Channel) Settle(vips []netip.Addr) {
 	}
 }
 
-// settled applies what has arrived and tells whether more is to be waited for.
+// settled applies what has arrived and reports whether more is to be waited for.
 func (c *Channel) settled(vips []netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

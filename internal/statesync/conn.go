@@ -278,7 +278,7 @@ func (s *socket) next(b buffers) (d datagram, err error) {
 	return d, errors.Join(failure, err)
 }
 
-// readable tells whether a socket has something to read, or an error to report.
+// readable reports whether a socket has something to read, or an error to report.
 func readable(fd uintptr) bool {
 	ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(ready, 0)

@@ -89,7 +89,7 @@ func (c *Channel) advance() {
 // greetFor is how long a peer may take to greet, for all that is known.
 const greetFor = 3 * time.Second
 
-// mayPreempt tells whether this host knows what it must to take a peer's place. Of a peer
+// mayPreempt reports whether this host knows what it must to take a peer's place. Of a peer
 // that does not greet and is not known to be there, that is nothing.
 func (c *Channel) mayPreempt(now time.Time) bool {
 	if c.flows == nil && c.entries == nil {

@@ -159,7 +159,7 @@ func (e *Engine) State(now time.Time, peer netip.Addr) State {
 	return Connecting
 }
 
-// Settled tells whether everything has been applied that a peer told while it was Active
+// Settled reports whether everything has been applied that a peer told while it was Active
 // for a VIP, up to its last word as such. A host that takes over from one that is alive
 // waits for it.
 func (e *Engine) Settled(now time.Time, peer netip.Addr, vip record.Address) bool {

@@ -66,7 +66,7 @@ func (in *incoming) reset() {
 	}
 }
 
-// inSync tells whether all that the peer holds has been told in this epoch.
+// inSync reports whether all that the peer holds has been told in this epoch.
 func (in *incoming) inSync() bool {
 	for _, t := range in.takers {
 		if !t.complete() {
@@ -145,7 +145,7 @@ func (in *incoming) deadline(now time.Duration, at *earliest) {
 	}
 }
 
-// activeFor tells whether the peer was Active for a VIP when it last said for which.
+// activeFor reports whether the peer was Active for a VIP when it last said for which.
 func (in *incoming) activeFor(vip record.Address) bool {
 	return slices.ContainsFunc(in.takers, func(t taker) bool { return slices.Contains(t.active(), vip) })
 }

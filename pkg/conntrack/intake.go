@@ -183,7 +183,7 @@ func (in *intake[K, R]) reset() {
 // close ends the intake.
 func (in *intake[K, R]) close() { in.stopSweep() }
 
-// complete tells whether the first walk of the epoch has ended.
+// complete reports whether the first walk of the epoch has ended.
 func (in *intake[K, R]) complete() bool { return in.ended }
 
 // active are the VIPs of which the peer was Active at its last Begin.

@@ -90,10 +90,10 @@ func (l *lane[K, R]) told() (Told, error) {
 	return f, l.walk.err
 }
 
-// walked tells whether the first walk of the epoch has been told.
+// walked reports whether the first walk of the epoch has been told.
 func (l *lane[K, R]) walked() bool { return l.first }
 
-// announced tells whether the current scope has been told: no walk waits to begin.
+// announced reports whether the current scope has been told: no walk waits to begin.
 func (l *lane[K, R]) announced() bool { return !l.walk.active || l.walk.begun }
 
 // newsAt is when news are to leave. It is false if there are none.

@@ -160,7 +160,7 @@ func (o *Outbox[K, R]) Oldest() (time.Duration, bool) {
 // Skipped is how many records came and went, ever.
 func (o *Outbox[K, R]) Skipped() uint64 { return o.skipped }
 
-// Overflown tells whether changes were lost since the last Reset.
+// Overflown reports whether changes were lost since the last Reset.
 func (o *Outbox[K, R]) Overflown() bool { return o.overflown }
 
 // Reset empties the outbox. A large ring is given back.

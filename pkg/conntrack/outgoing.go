@@ -210,7 +210,7 @@ func (o *outgoing) expire(now time.Duration) {
 	}
 }
 
-// step does what is due. heard tells whether the peer is there.
+// step does what is due. heard reports whether the peer is there.
 func (o *outgoing) step(now time.Duration, heard bool) {
 	switch o.phase {
 	case telling:
@@ -228,7 +228,7 @@ func (o *outgoing) step(now time.Duration, heard bool) {
 	o.sender.Tick(o.e.time(now))
 }
 
-// failed tells whether the epoch cannot go on, and why.
+// failed reports whether the epoch cannot go on, and why.
 func (o *outgoing) failed(now time.Duration, heard bool) (Reason, bool) {
 	for _, l := range o.lanes {
 		if _, overflown := l.waiting(); overflown {

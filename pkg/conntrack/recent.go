@@ -36,7 +36,7 @@ func (r *recent[K]) has(now time.Duration, key K) bool {
 	return young || old
 }
 
-// any tells whether it may remember something.
+// any reports whether it may remember something.
 func (r *recent[K]) any() bool { return len(r.young)+len(r.old) > 0 }
 
 func (r *recent[K]) turn(now time.Duration) {

@@ -75,7 +75,7 @@ func (s *session) reopen() {
 	s.greetAt, s.answerTo = s.e.now, 0
 }
 
-// there tells whether the peer has been heard of late.
+// there reports whether the peer has been heard of late.
 func (s *session) there(now time.Duration) bool {
 	return s.boot != 0 && now-max(s.heard, s.e.awake) < silentAfter
 }
@@ -209,7 +209,7 @@ func (s *session) deadline(now time.Duration, at *earliest) {
 	}
 }
 
-// complete tells whether each side has told the other all that it has.
+// complete reports whether each side has told the other all that it has.
 func (s *session) complete() bool { return s.out.covered && s.in.inSync() }
 
 // incompatible says why two hosts have no version in common.

@@ -100,12 +100,12 @@ type kind[K comparable, R any] struct {
 	key   func(*R) K
 	// ahead: a Walker may have read a record some time before it hands it over.
 	ahead bool
-	// gone tells whether a record that a peer does not have need not be told any more.
+	// gone reports whether a record that a peer does not have need not be told any more.
 	gone func(*R) bool
 	// age lets time pass for a record.
 	age   func(*R, time.Duration)
 	write func(*wire.BatchWriter, wire.Op, *R) bool
-	// own tells whether this host is Active for a record, if it is for these VIPs.
+	// own reports whether this host is Active for a record, if it is for these VIPs.
 	own func(*R, vips) bool
 }
 

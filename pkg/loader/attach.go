@@ -227,7 +227,7 @@ func (d *DataPath) settle() error {
 	return d.pins.commit()
 }
 
-// predecessorServes tells whether there are interfaces that Attach has not been
+// predecessorServes reports whether there are interfaces that Attach has not been
 // called for: their packets are still stamped into the old tables.
 func (d *DataPath) predecessorServes() bool {
 	for _, a := range d.links {

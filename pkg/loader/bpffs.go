@@ -32,7 +32,7 @@ func ensureBPFFS(dir string) (mounted bool, err error) {
 	return true, nil
 }
 
-// OnBPFFS tells whether a directory, or the nearest above it that exists, is on a BPF
+// OnBPFFS reports whether a directory, or the nearest above it that exists, is on a BPF
 // filesystem.
 func OnBPFFS(dir string) (bool, error) {
 	for {

@@ -47,7 +47,7 @@ func (d *DataPath) SetGate(gate int, open bool) {
 	})
 }
 
-// Gate tells whether a gate is open.
+// Gate reports whether a gate is open.
 func (d *DataPath) Gate(gate int) (open bool) {
 	d.control.use(0, func(c *bpfControl) {
 		word, shift := wordOf(&c.Open, gate)

@@ -77,7 +77,7 @@ func countEntries(m *ebpf.Map) (n int, err error) {
 	return n, err
 }
 
-// flowKeys tells whether a map has flows under keys of type K.
+// flowKeys reports whether a map has flows under keys of type K.
 func flowKeys[K any](m *ebpf.Map) bool {
 	return uintptr(m.KeySize()) == unsafe.Sizeof(*new(K)) && uintptr(m.ValueSize()) == unsafe.Sizeof(bpfFlow{})
 }

@@ -81,7 +81,7 @@ func (e *events) close() error {
 	return e.ring.Close()
 }
 
-// ListenFlows says whether the program puts what becomes of flows into a ring for
+// ListenFlows reports whether the program puts what becomes of flows into a ring for
 // FlowEvents, which it does not at first. It is the program of this process that does:
 // who wants to know of all flows listens, attaches, and then reads the tables. Close
 // ends it.

@@ -28,7 +28,7 @@ const (
 	maxGenerations = 1<<(8-generationShift) - 1
 )
 
-// sensible tells whether there can be such a flow.
+// sensible reports whether there can be such a flow.
 func (f *Flow) sensible() bool {
 	client, vip := f.Client.Addr(), f.VIP.Addr()
 	return (f.Proto == TCP || f.Proto == UDP) && client.IsValid() && vip.IsValid() && client.Unmap().Is4() == vip.Unmap().Is4() &&

@@ -185,7 +185,7 @@ func (p *pins) objects() (names []string, err error) {
 	return names, nil
 }
 
-// isMountPoint tells whether a filesystem is mounted at the directory.
+// isMountPoint reports whether a filesystem is mounted at the directory.
 func isMountPoint(dir string) (bool, error) {
 	var at, above unix.Stat_t
 	if err := errors.Join(unix.Stat(dir, &at), unix.Stat(filepath.Dir(dir), &above)); err != nil {

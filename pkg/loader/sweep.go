@@ -55,7 +55,7 @@ func (s *Sweep) Next(scope func(vip netip.Addr) bool, visits int) (deleted int, 
 	return deleted, err
 }
 
-// stale tells whether a flow is a replica that was last told before a generation.
+// stale reports whether a flow is a replica that was last told before a generation.
 func (r *replicator) stale(f *Flow, before uint32) bool {
 	now := r.generation.Load()
 	if !f.Replica || now-before > maxGenerations {
@@ -90,7 +90,7 @@ type IdleLimits struct {
 	Established, Closing, UDP time.Duration
 }
 
-// Exceeded tells whether a flow has been idle for longer than its kind may be. With
+// Exceeded reports whether a flow has been idle for longer than its kind may be. With
 // DeleteFlows it makes a sweep whose deletions the caller gets to see.
 func (l IdleLimits) Exceeded(f Flow) bool {
 	limit := l.Established

@@ -26,7 +26,7 @@ type Tests struct {
 type Payload struct {
 	Module string // the root of the tree
 	Tests  []Tests
-	// Daemon says whether tests start hafast itself.
+	// Daemon reports whether tests start hafast itself.
 	Daemon bool
 }
 

@@ -35,7 +35,7 @@ type TestResult struct {
 type PackageResult struct {
 	Package string
 	Tests   []TestResult // in the order in which they began
-	// Finished says whether the binary ended, rather than the guest under it.
+	// Finished reports whether the binary ended, rather than the guest under it.
 	Finished bool
 	Exit     int
 	Output   string // what belongs to no test, as of a binary that does not start
@@ -46,7 +46,7 @@ type PackageResult struct {
 type Results struct {
 	Release  string
 	Packages []PackageResult
-	// Done says whether the guest got to the end of its list.
+	// Done reports whether the guest got to the end of its list.
 	Done bool
 }
 

@@ -168,7 +168,7 @@ func driven(t *testing.T, h *lab.Host) xdpProgram {
 	return found
 }
 
-// pinned tells whether the host's daemon has left anything in its BPF directory.
+// pinned reports whether the host's daemon has left anything in its BPF directory.
 func (p *pair) pinned(t *testing.T, h *lab.Host) bool {
 	t.Helper()
 	_, err := os.Stat(p.sys.BPFDir(h))

@@ -51,7 +51,7 @@ func (p *pair) reload(t *testing.T, h *lab.Host, frontend string) {
 	check(t, os.Rename(h.HAProxyPIDFile()+".new", h.HAProxyPIDFile()))
 }
 
-// listens tells whether it is this process that answers on the host's stats socket.
+// listens reports whether it is this process that answers on the host's stats socket.
 func (p *pair) listens(t *testing.T, h *lab.Host, pid int) bool {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "unix", h.HAProxySocket())

@@ -13,7 +13,7 @@ import (
 	"hafast/test/netns/lab"
 )
 
-// moved tells whether b has been Active since seq.
+// moved reports whether b has been Active since seq.
 func (p *pair) moved(t *testing.T, seq uint64) bool {
 	t.Helper()
 	for _, ev := range p.events(t, p.b, "transition", seq) {

@@ -37,7 +37,7 @@ func TestHandshake(t *testing.T) {
 // state is what may be done with each target.
 type state map[int]loader.TargetFlags
 
-// drains tells whether a frame has gone out to a peer that drains.
+// drains reports whether a frame has gone out to a peer that drains.
 func (s state) drains(frame []byte) bool {
 	peer, far := rig.PeerMAC(), rig.FarMAC()
 	return bytes.HasPrefix(frame, peer[:]) && s[rig.Peer] == loader.TargetOld ||

@@ -144,7 +144,7 @@ func verdicts(r loader.Reason) []rig.Verdict {
 	}
 }
 
-// knownWay tells whether a frame goes from the right interface to a target there.
+// knownWay reports whether a frame goes from the right interface to a target there.
 func knownWay(verdict rig.Verdict, out []byte) bool {
 	for _, target := range rig.Targets() {
 		if bytes.Equal(out[:6], target.MAC[:]) && bytes.Equal(out[6:12], target.Source[:]) &&
@@ -155,7 +155,7 @@ func knownWay(verdict rig.Verdict, out []byte) bool {
 	return false
 }
 
-// mayChange tells whether the program may change a byte of a frame: hardware addresses
+// mayChange reports whether the program may change a byte of a frame: hardware addresses
 // of what it sends on; and of what it answers also addresses, ports, the checksum of
 // UDP, and what a reflector says.
 func mayChange(frame []byte, why loader.Reason, at int) bool {

@@ -139,7 +139,7 @@ func (t *Table) applyBatch(ops []Op, tally *Tally) error {
 	return nil
 }
 
-// oneFamily tells whether the addresses that an Op uses are of one family: a message
+// oneFamily reports whether the addresses that an Op uses are of one family: a message
 // has one, and would take a part of the others for the whole.
 func oneFamily(op *Op) bool {
 	key, reply := &op.Entry.Key.Tuple, &op.Entry.Reply
@@ -150,7 +150,7 @@ func oneFamily(op *Op) bool {
 	return op.Action >= Delete || reply.Src.Is4() == v4 && reply.Dst.Is4() == v4
 }
 
-// renewed tells whether a later Op is about the same entry. It has been carried out
+// renewed reports whether a later Op is about the same entry. It has been carried out
 // already when the earlier one needs another round.
 func renewed(ops []Op, i int) bool {
 	for later := i + 1; later < len(ops); later++ {

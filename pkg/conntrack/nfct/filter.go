@@ -32,7 +32,7 @@ func StatesOf(states ...uint8) (s States) {
 	return s
 }
 
-// Has tells whether a state is in the set.
+// Has reports whether a state is in the set.
 func (s States) Has(state uint8) bool { return state < 16 && s>>state&1 != 0 }
 
 // Filter says which entries are replicated. It belongs to its user, who does not
@@ -68,7 +68,7 @@ func DefaultFilter() Filter {
 	}
 }
 
-// Wants tells whether an entry that is known completely is replicated.
+// Wants reports whether an entry that is known completely is replicated.
 func (f *Filter) Wants(e *record.Entry) bool {
 	if !f.concerns(e) || !f.Unassured && e.Status&statusAssured == 0 {
 		return false
@@ -88,7 +88,7 @@ func (f *Filter) concerns(e *record.Entry) bool {
 	return (len(f.Include) == 0 || anyIn(f.Include, e)) && !anyIn(f.Exclude, e)
 }
 
-// anyIn tells whether one of an entry's addresses is in one of the prefixes.
+// anyIn reports whether one of an entry's addresses is in one of the prefixes.
 func anyIn(prefixes []netip.Prefix, e *record.Entry) bool {
 	if len(prefixes) == 0 {
 		return false
@@ -116,7 +116,7 @@ func (f *Filter) quiet() States {
 	return f.States & StatesOf(TCPFinWait, TCPCloseWait, TCPLastAck)
 }
 
-// wantsNew tells whether entries are wanted that nothing has answered yet. Others
+// wantsNew reports whether entries are wanted that nothing has answered yet. Others
 // make an UPDATE when they have come so far; without anybody who listens for NEW the
 // kernel does not even write that message.
 func (f *Filter) wantsNew() bool { return f.Unassured || f.States.Has(TCPSynSent) }

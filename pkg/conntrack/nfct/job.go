@@ -126,21 +126,21 @@ func (t *Table) compare(j *job, op *Op) {
 // have seen a later packet: less than that are rounding, and the way here.
 const youngerBy = 5 * time.Second
 
-// younger tells whether the local entry has had a packet later than what is told of.
+// younger reports whether the local entry has had a packet later than what is told of.
 // That can be said of entries in the same state, which all began with the same time
 // to live if both hosts have the same timeouts.
 func younger(local, told *record.Entry) bool {
 	return local.TCP.State == told.TCP.State && local.Timeout > told.Timeout+youngerBy
 }
 
-// further tells whether a TCP connection has come further with its closing here than is
+// further reports whether a TCP connection has come further with its closing here than is
 // told: its replica at a host that none of its packets pass stays established, and what is
 // told of that is no news. States have the order in which a connection goes through them.
 func further(local, told *record.Entry) bool {
 	return open(told) && local.TCP.State > told.TCP.State && local.TCP.State <= TCPClose
 }
 
-// differ tells whether the entries differ in what packets do not bring about by
+// differ reports whether the entries differ in what packets do not bring about by
 // passing here.
 func (t *Table) differ(local, told *record.Entry) bool {
 	return told.Status&^local.Status&statusSettable != 0 ||
@@ -150,17 +150,17 @@ func (t *Table) differ(local, told *record.Entry) bool {
 		scaled(told) && (local.TCP.ScaleOriginal != told.TCP.ScaleOriginal || local.TCP.ScaleReply != told.TCP.ScaleReply)
 }
 
-// open tells whether a TCP connection is established or closing.
+// open reports whether a TCP connection is established or closing.
 func open(e *record.Entry) bool {
 	return StatesOf(TCPEstablished, TCPFinWait, TCPCloseWait, TCPLastAck).Has(e.TCP.State)
 }
 
-// scaled tells whether window scales are in use: without both ends there are none.
+// scaled reports whether window scales are in use: without both ends there are none.
 func scaled(e *record.Entry) bool {
 	return e.TCP.FlagsOriginal&e.TCP.FlagsReply&tcpWindowScale != 0
 }
 
-// stale tells whether the entry has much less time than told, or its closing another
+// stale reports whether the entry has much less time than told, or its closing another
 // state, or tracks a window that is not where it thinks.
 func stale(local, told *record.Entry) bool {
 	return local.Timeout < told.Timeout-told.Timeout/8 ||
@@ -168,7 +168,7 @@ func stale(local, told *record.Entry) bool {
 		Windowed(local)
 }
 
-// Windowed tells whether an entry's packets are held to a window: see Loosen.
+// Windowed reports whether an entry's packets are held to a window: see Loosen.
 func Windowed(e *record.Entry) bool {
 	return e.Key.Tuple.Proto == unix.IPPROTO_TCP && e.TCP.FlagsOriginal&e.TCP.FlagsReply&tcpBeLiberal == 0
 }

@@ -37,7 +37,7 @@ type listing struct {
 	Flows []flow `xml:"flow"`
 }
 
-// awaits tells whether an established connection has data that is not acknowledged, for
+// awaits reports whether an established connection has data that is not acknowledged, for
 // which it has 5 minutes; after the ACK it has 5 days again.
 func (f *flow) awaits(t *testing.T) bool {
 	e, state := f.entry(t)

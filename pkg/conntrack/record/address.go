@@ -21,7 +21,7 @@ func (a Address) Netip() netip.Addr {
 	return netip.AddrFrom16(a).Unmap()
 }
 
-// Is4 tells whether it is an IPv4 address.
+// Is4 reports whether it is an IPv4 address.
 func (a Address) Is4() bool { return netip.AddrFrom16(a).Is4In6() }
 
 func (a Address) String() string { return a.Netip().String() }

@@ -10,7 +10,7 @@ import (
 // record.Address; the others are zero (RFC 4291 section 2.5.5.2).
 const mapped = 0x0000ffff
 
-// is4 tells whether an address travels in four bytes. It is record.Address.Is4, which
+// is4 reports whether an address travels in four bytes. It is record.Address.Is4, which
 // is too slow for millions of flows.
 func is4(a *record.Address) bool {
 	return binary.BigEndian.Uint64(a[:8]) == 0 && binary.BigEndian.Uint32(a[8:12]) == mapped

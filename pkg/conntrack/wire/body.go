@@ -18,7 +18,7 @@ const (
 	PartTip      PartType = 5
 )
 
-// Known tells whether this version has such a part. Others are to be passed over and
+// Known reports whether this version has such a part. Others are to be passed over and
 // counted.
 func (t PartType) Known() bool { return t >= PartHello && t <= PartTip }
 

@@ -51,7 +51,7 @@ func (g Greeting) Agree(other Greeting) (version uint8, ok bool) {
 	return version, version >= max(g.Lowest, other.Lowest)
 }
 
-// Has tells whether a table is among those replicated.
+// Has reports whether a table is among those replicated.
 func (g Greeting) Has(t Table) bool { return g.Tables&(1<<t) != 0 }
 
 // AckSize returns how many bytes of a body an Ack with so many ranges takes.

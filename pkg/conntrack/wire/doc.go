@@ -21,7 +21,7 @@
 //
 // Authentic does not mean live: whoever has recorded datagrams can play them to a host
 // that has just started. So each datagram says to which start of its receiver it is
-// addressed, a number that a recording cannot know. [Opened.Ours] tells whether it did;
+// addressed, a number that a recording cannot know. [Opened.Ours] reports whether it did;
 // only then do its parts count, and only then does a new start of the peer replace the
 // former one.
 package wire

@@ -56,7 +56,7 @@ func NewKeyring(keys ...[]byte) (*Keyring, error) {
 	return ring, nil
 }
 
-// Sealed tells whether there is a key.
+// Sealed reports whether there is a key.
 func (r *Keyring) Sealed() bool { return len(r.keys) > 0 }
 
 // IDs are what the keys are told apart by on the wire, that of the one that seals first.

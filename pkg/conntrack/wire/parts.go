@@ -72,7 +72,7 @@ type Begin struct {
 	Table      Table
 	Generation uint32
 	// Scope are the VIPs of which the sender is Active, MaxScope at most. Entries are of
-	// no VIP: there it tells whether the sender is Active at all.
+	// no VIP: there it reports whether the sender is Active at all.
 	Scope []record.Address
 }
 

@@ -49,7 +49,7 @@ func (s *Sealer) Rekey(ring *Keyring) error {
 // Boot returns the number of this start of the daemon.
 func (s *Sealer) Boot() uint64 { return s.boot }
 
-// Sealed tells whether datagrams are sealed; if not, they can carry hellos alone.
+// Sealed reports whether datagrams are sealed; if not, they can carry hellos alone.
 func (s *Sealer) Sealed() bool { return s.id != 0 }
 
 // Seal appends a datagram with this body to dst, under a counter of its own. body begins

@@ -12,7 +12,7 @@ type window struct {
 	seen [WindowSize / 64]uint64
 }
 
-// fresh tells whether a counter has not come yet and can be told from those that have.
+// fresh reports whether a counter has not come yet and can be told from those that have.
 func (w *window) fresh(counter uint64) bool {
 	switch {
 	case counter > w.highest:

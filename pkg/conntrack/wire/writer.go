@@ -103,7 +103,7 @@ func (w *BatchWriter) End(e End) bool {
 	return true
 }
 
-// room tells whether so many more bytes of a group have room.
+// room reports whether so many more bytes of a group have room.
 func (w *BatchWriter) room(g group, size int) bool {
 	if w.open != g {
 		size += groupHeaderSize

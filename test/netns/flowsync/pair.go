@@ -165,7 +165,7 @@ func (p *pair) sync(ctx context.Context, h *lab.Host) (control.Sync, error) {
 	return st.Sync, err
 }
 
-// stayed tells whether the VIP is where it was.
+// stayed reports whether the VIP is where it was.
 func (p *pair) stayed() error {
 	if !p.active.HasAddr(lab.VIP) || p.backup.HasAddr(lab.VIP) {
 		return ErrMoved

@@ -42,7 +42,7 @@ func openTable(h *lab.Host, proto uint8, vip netip.AddrPort) (*table, error) {
 
 func (t *table) close() { _ = t.m.Close() }
 
-// has tells whether the client's flow is there.
+// has reports whether the client's flow is there.
 func (t *table) has(c client) (bool, error) {
 	var key flowKey
 	copy(key[0:], c.addr[:])

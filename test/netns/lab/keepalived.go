@@ -66,7 +66,7 @@ func (k *Keepalived) Start(_ context.Context, h *Host) error {
 	return k.StartWith(h, config)
 }
 
-// WriteCheck writes the script that tells whether the host's haproxy runs, and
+// WriteCheck writes the script that reports whether the host's haproxy runs, and
 // returns its path.
 func (k *Keepalived) WriteCheck(h *Host) (string, error) {
 	path := h.Path("check-haproxy")

@@ -180,7 +180,7 @@ func (h *harness) cost(ctx context.Context, o Options, f rig.Family, s setting, 
 	return c, nil
 }
 
-// checked runs packets and tells whether they went as they should. Their news finds an
+// checked runs packets and reports whether they went as they should. Their news finds an
 // empty ring, as a daemon sees to it that it does.
 func (h *harness) checked(p *ebpf.Program, packets int, k kind) (float64, error) {
 	if _, _, err := h.News(); err != nil {

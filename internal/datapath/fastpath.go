@@ -15,12 +15,12 @@ func (p *Path) Renew(for_ time.Duration) (lapsed time.Duration) {
 	now := Now()
 	if until := p.Lease(); until < now {
 		lapsed = now - until
-		p.quick.Lock()
+		p.fast.Lock()
 		for gate := range loader.MaxGates { // a predecessor's too
 			p.SetGate(gate, false)
 		}
 		clear(p.open)
-		p.quick.Unlock()
+		p.fast.Unlock()
 	}
 	p.RenewLease(now + for_)
 	return lapsed
@@ -33,19 +33,19 @@ func (p *Path) OpenGate(instance string) { p.setGate(instance, true) }
 func (p *Path) CloseGate(instance string) { p.setGate(instance, false) }
 
 func (p *Path) setGate(instance string, open bool) {
-	p.quick.Lock()
-	defer p.quick.Unlock()
+	p.fast.Lock()
+	defer p.fast.Unlock()
 	p.open[instance] = open
 	if gate, ok := p.gates[instance]; ok {
 		p.SetGate(gate, open)
 	}
 }
 
-// Flip changes what may be done with a target that is known, at once. The tables
-// follow with the next wish.
-func (p *Path) Flip(addr netip.Addr, state steering.State) {
-	p.quick.Lock()
-	defer p.quick.Unlock()
+// SetTargetState changes what may be done with a target that is known, at once. The tables
+// follow with the next reconcile.
+func (p *Path) SetTargetState(addr netip.Addr, state steering.State) {
+	p.fast.Lock()
+	defer p.fast.Unlock()
 	if r, ok := p.onLink[addr]; ok {
 		r.state = state
 		p.onLink[addr] = r
@@ -53,17 +53,17 @@ func (p *Path) Flip(addr netip.Addr, state steering.State) {
 	}
 }
 
-// SetLeg says whether frames that this host sends on to a target are proved to arrive
+// SetLeg reports whether frames that this host sends on to a target are proved to arrive
 // there. Until they are, and when they are not any more, the target gets no new flows.
 // Those that it has still go there: nobody else has them.
 func (p *Path) SetLeg(addr netip.Addr, proved bool) {
-	p.quick.Lock()
-	defer p.quick.Unlock()
+	p.fast.Lock()
+	defer p.fast.Unlock()
 	p.proved[addr] = proved
 	p.mark(addr)
 }
 
-// mark writes what may be done with a target. The caller holds quick.
+// mark writes what may be done with a target. The caller holds fast.
 func (p *Path) mark(addr netip.Addr) {
 	if r, ok := p.onLink[addr]; ok {
 		// It fails only for a place that there is not.
@@ -90,16 +90,16 @@ func flagsOf(state steering.State, local, proved bool) loader.TargetFlags {
 
 // Place is that of a target, by which flows remember it.
 func (p *Path) Place(target netip.Addr) (place int, ok bool) {
-	p.quick.RLock()
-	defer p.quick.RUnlock()
+	p.fast.RLock()
+	defer p.fast.RUnlock()
 	at, ok := p.seats.Of(target)
 	return int(at), ok
 }
 
 // PlaceOf is the address of the target in a place.
 func (p *Path) PlaceOf(place int) (netip.Addr, bool) {
-	p.quick.RLock()
-	defer p.quick.RUnlock()
+	p.fast.RLock()
+	defer p.fast.RUnlock()
 	for at, a := range p.seats.All() {
 		if int(at) == place {
 			return a, true

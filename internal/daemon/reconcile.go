@@ -16,9 +16,9 @@ import (
 	"hafast/internal/steering"
 )
 
-// arrange brings the data path and what the peers are told into line with how things
+// reconcile brings the data path and what the peers are told into line with how things
 // stand. It is cheap, and does nothing where nothing is new.
-func (l *loop) arrange() {
+func (l *loop) reconcile() {
 	f := l.fleet
 	l.moved = false
 	if f == nil || !l.begun {
@@ -27,8 +27,8 @@ func (l *loop) arrange() {
 	self := l.self(f)
 	f.path.SetServing(l.inService())
 	f.count(l.fit() == steering.Drain)
-	f.path.Flip(self, l.fit())
-	f.path.Wish(l.wish(f, self))
+	f.path.SetTargetState(self, l.fit())
+	f.path.SetDesired(l.desired(f, self))
 	l.tellPeers(self)
 	if sessions := l.sessions(self); !slices.Equal(sessions, f.probed) {
 		if err := errors.Join(f.prober.Set(sessions), f.legs.Set(sessions)); err != nil {
@@ -42,7 +42,7 @@ func (l *loop) arrange() {
 	l.callWitness()
 }
 
-// inService tells whether this host can be Active for anything: what S-BFD says.
+// inService reports whether this host can be Active for anything: what S-BFD says.
 func (l *loop) inService() bool {
 	return !l.stopping && !l.drained &&
 		slices.ContainsFunc(l.instances, func(in *instance) bool { return in.outOfService == "" })
@@ -147,9 +147,9 @@ func (l *loop) ownMACs() (out [][6]byte) {
 	return out
 }
 
-// wish is what the data path should be like.
-func (l *loop) wish(f *fleet, self netip.Addr) datapath.Wish {
-	w := datapath.Wish{Hold: !f.informed(), Interfaces: l.pathInterfaces(), Locals: l.ownAddresses(), MACs: l.ownMACs()}
+// desired is what the data path should be like.
+func (l *loop) desired(f *fleet, self netip.Addr) datapath.Desired {
+	w := datapath.Desired{Hold: !f.informed(), Interfaces: l.pathInterfaces(), Locals: l.ownAddresses(), MACs: l.ownMACs()}
 	if l.cfg.Balance == "local" {
 		w.Policy = steering.Local
 	}

@@ -13,7 +13,7 @@ import (
 	"hafast/pkg/loader"
 )
 
-// carried is what the last wish came to, so that the next one only changes what is
+// carried is what the last reconcile came to, so that the next one only changes what is
 // new.
 type carried struct {
 	vips     []loader.VIP
@@ -22,13 +22,13 @@ type carried struct {
 	peers    []loader.Peer
 	targets  map[netip.Addr]loader.Target
 	steering loader.Steering
-	// published tells whether steering is in force.
+	// published reports whether steering is in force.
 	published bool
 }
 
-// carryOut changes the maps to what is wished. What fails does not keep the rest
+// reconcile changes the maps to what is desired. What fails does not keep the rest
 // back.
-func (p *Path) carryOut(w Wish) error {
+func (p *Path) reconcile(w Desired) error {
 	err := errors.Join(p.setGates(w), p.setPeers(w))
 	if w.Hold {
 		return errors.Join(err, p.reserve(w.Targets))
@@ -39,8 +39,8 @@ func (p *Path) carryOut(w Wish) error {
 // numberGates gives each instance its gate: the one it has, or had under a
 // predecessor, or else a free one.
 func (p *Path) numberGates(instances []Instance) error {
-	p.quick.Lock()
-	defer p.quick.Unlock()
+	p.fast.Lock()
+	defer p.fast.Unlock()
 	wanted := make(map[string]bool)
 	for _, in := range instances {
 		wanted[in.Name] = true
@@ -84,7 +84,7 @@ func (p *Path) numberGates(instances []Instance) error {
 }
 
 // setGates lists the VIPs with the gates of their instances.
-func (p *Path) setGates(w Wish) error {
+func (p *Path) setGates(w Desired) error {
 	if err := p.numberGates(w.Instances); err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (p *Path) setGates(w Wish) error {
 }
 
 // setPeers gives each peer the slot of its place in the list.
-func (p *Path) setPeers(w Wish) error {
+func (p *Path) setPeers(w Desired) error {
 	var peers []loader.Peer
 	for slot, a := range w.Peers {
 		peers = append(peers, loader.Peer{Addr: a, Slot: slot})
@@ -141,7 +141,7 @@ func (p *Path) setPeers(w Wish) error {
 }
 
 // setTargets gives each target its place.
-func (p *Path) setTargets(w Wish) error {
+func (p *Path) setTargets(w Desired) error {
 	if err := p.assign(w.Targets); err != nil {
 		return err
 	}
@@ -177,9 +177,9 @@ func (p *Path) setTargets(w Wish) error {
 		}
 	}
 	p.carried.targets = next
-	p.quick.Lock()
+	p.fast.Lock()
 	p.onLink, p.local, p.seats = usable, local, p.places
-	p.quick.Unlock()
+	p.fast.Unlock()
 	return errors.Join(failures...)
 }
 
@@ -201,15 +201,15 @@ func (p *Path) reserve(targets []Target) error {
 			failures = append(failures, p.SetTarget(loader.Target{Place: int(place), Addr: a}))
 		}
 	}
-	p.quick.Lock()
+	p.fast.Lock()
 	p.seats = p.places
-	p.quick.Unlock()
+	p.fast.Unlock()
 	return errors.Join(failures...)
 }
 
 func (p *Path) isProved(addr netip.Addr) bool {
-	p.quick.RLock()
-	defer p.quick.RUnlock()
+	p.fast.RLock()
+	defer p.fast.RUnlock()
 	return p.proved[addr]
 }
 
@@ -266,7 +266,7 @@ func (p *Path) route(t *loader.Target, mac [6]byte) error {
 }
 
 // setSteering works out where new flows go, and swaps the tables if that has changed.
-func (p *Path) setSteering(w Wish) error {
+func (p *Path) setSteering(w Desired) error {
 	var targets []steering.Target
 	for _, t := range w.Targets {
 		place, ok := p.places.Of(t.Addr)

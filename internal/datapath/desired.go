@@ -7,8 +7,8 @@ import (
 	"hafast/internal/steering"
 )
 
-// Wish is what the data path should be like.
-type Wish struct {
+// Desired is what the data path should be like.
+type Desired struct {
 	// Hold leaves targets and tables as they are, a predecessor's perhaps: a daemon
 	// that has just been started does not know the peers yet, and would cut their
 	// flows off. New targets get their places all the same, for flows to be stored.
@@ -49,8 +49,8 @@ type Target struct {
 	All    bool
 }
 
-// clone protects a wish from later changes by its maker.
-func (w Wish) clone() Wish {
+// clone protects it from later changes by its maker.
+func (w Desired) clone() Desired {
 	w.Interfaces = slices.Clone(w.Interfaces)
 	w.Instances = slices.Clone(w.Instances)
 	w.Locals = slices.Clone(w.Locals)
