@@ -11,10 +11,12 @@ import (
 	"hafast/test/netns/lab"
 )
 
+// defaultLease leaves the lease at 100 ms. A machine that is busy with other things may be
+// somewhat later.
+const defaultLease = "liveness: {multiplier: 25}\n"
+
 // TestFencing has the daemon of the Active host killed or stopped. Its XDP program
 // goes on: it steers as before, and keeps the host from answering for the VIPs.
-//
-// The lease is 100 ms. A machine that is busy with other things may be somewhat later.
 func TestFencing(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
@@ -58,7 +60,7 @@ func TestFencing(t *testing.T) {
 		},
 	} {
 		t.Run(fault.name+", the peer is there", func(t *testing.T) {
-			p.run(t, dual("", ""))
+			p.run(t, dual(defaultLease, ""))
 			p.sharing(t)
 			ofA, ofB := p.holdBoth(t, lab.VIP, fewHeld)
 			ofA6, ofB6 := p.holdBoth(t, lab.VIP6, fewHeld)
@@ -116,7 +118,7 @@ func TestFencing(t *testing.T) {
 		})
 
 		t.Run(fault.name+", the peer is silent", func(t *testing.T) {
-			p.fresh(t, dual("", ""))
+			p.fresh(t, dual(defaultLease, ""))
 			check(t, p.a.StartHAProxy(within(t)))
 			p.start(t, p.a)
 			p.inState(t, p.a, lab.StateActive)
@@ -150,7 +152,7 @@ func TestFencing(t *testing.T) {
 	}
 
 	t.Run("adverts quicker than the lease", func(t *testing.T) {
-		p.run(t, single("", ""))
+		p.run(t, single(defaultLease, ""))
 		p.often(t)
 		p.sharing(t)
 		load := p.traffic(t, lab.VIP)
@@ -165,7 +167,7 @@ func TestFencing(t *testing.T) {
 	})
 
 	t.Run("without preemption it stays behind", func(t *testing.T) {
-		p.runInTurn(t, single("", "preempt: false\n"))
+		p.runInTurn(t, single(defaultLease, "preempt: false\n"))
 		p.sharing(t)
 		ofA, ofB := p.holdBoth(t, lab.VIP, fewHeld)
 		seq := p.lastSeq(t, p.a)

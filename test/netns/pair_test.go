@@ -81,10 +81,10 @@ func (p *pair) configure(conf body) {
 	}
 }
 
-// patientLiveness, 50 ms, outlasts a stolen processor, which would move a VIP in the
-// middle of a test about something else. How quick the default is, package takeover
+// patientLiveness, 50 ms and a lease of a second, outlasts a stolen processor, which would
+// move a VIP in the middle of a test about something else. How quick the default is, package takeover
 // measures.
-const patientLiveness = "liveness: {multiplier: 25}\n"
+const patientLiveness = "liveness: {multiplier: 25, lease: 1s}\n"
 
 // head is the part of a configuration that differs from host to host.
 func (p *pair) head(h *lab.Host) string {
