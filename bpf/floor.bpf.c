@@ -202,4 +202,4 @@ FLOOR(second_here, FILTER | FLOW | SOCKET)
 FLOOR(stored, FILTER | FLOW | STEER | SOCKET | STORE | SEND)
 FLOOR(probe, PROBE)
 
-char _license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -248,4 +248,4 @@ int hafast(struct xdp_md *ctx)
 	return count(ctx, handle(&p));
 }
 
-char _license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "Dual BSD/GPL";
