@@ -18,17 +18,17 @@
 #define MAX_GATES 1024 /* instances, each of which owns its VIPs together */
 #define MAX_SETS 64    /* different sets of targets among the services in force */
 #define MAX_VIPS 4096
-#define MAX_MACS 256   /* own hardware addresses */
+#define MAX_MACS 256    /* own hardware addresses */
 #define MAX_LOCALS 4096 /* own addresses and VIPs that S-BFD is answered on */
 
-#define TABLE_SIZE 16381    /* slots of a Maglev table; prime */
-#define TABLE_ROW 16384     /* bytes of one; a power of two */
-#define SERVICE_SLOTS 4096  /* of the services' hash table, per family; a power of two */
-#define SERVICE_PROBES 16   /* slots looked at for one service at most */
-#define FILTER_BITS 65536   /* of the filter that turns other people's traffic away */
+#define TABLE_SIZE 16381   /* slots of a Maglev table; prime */
+#define TABLE_ROW 16384    /* bytes of one; a power of two */
+#define SERVICE_SLOTS 4096 /* of the services' hash table, per family; a power of two */
+#define SERVICE_PROBES 16  /* slots looked at for one service at most */
+#define FILTER_BITS 65536  /* of the filter that turns other people's traffic away */
 
-#define NO_TARGET 0xff /* in a Maglev table: nobody serves this */
-#define NO_SET 0xffff  /* in a service: nobody takes its new flows but this host's stack */
+#define NO_TARGET 0xff    /* in a Maglev table: nobody serves this */
+#define NO_SET 0xffff     /* in a service: nobody takes its new flows but this host's stack */
 #define NO_SERVICE 0xffff /* in a flow that a peer has told: no such service here */
 
 #define TRAFFIC_SERVICES 2048 /* whose traffic is counted for each: those with the lowest ids */
@@ -45,26 +45,26 @@ enum target_flags {
  * own for as long as flows may name it. */
 struct target {
 	__u8 address[16];
-	__u32 ifindex; /* the interface it is reached through */
-	__u8 mac[6];   /* its hardware address there */
+	__u32 ifindex;  /* the interface it is reached through */
+	__u8 mac[6];    /* its hardware address there */
 	__u8 source[6]; /* our own hardware address there */
-	__u8 flags;    /* enum target_flags; 0 for a free place */
+	__u8 flags;     /* enum target_flags; 0 for a free place */
 	__u8 pad[3];
 };
 
 /* What the daemon tells the program. One entry, mapped into the daemon's memory. */
 struct control {
-	__u64 lease; /* CLOCK_MONOTONIC, ns: the gates are closed from then on */
-	__u32 serving; /* 1: the reflector says Up while the lease holds */
-	__u32 bank;    /* which of the two struct steering is in force */
-	__u32 self;    /* this host's place among the targets */
-	__u32 targets; /* places in use, from the first */
-	__u32 min_rx;  /* required min RX interval that the reflector states, us */
-	__u32 probe_port; /* UDP port that this host's S-BFD probes leave from */
+	__u64 lease;         /* CLOCK_MONOTONIC, ns: the gates are closed from then on */
+	__u32 serving;       /* 1: the reflector says Up while the lease holds */
+	__u32 bank;          /* which of the two struct steering is in force */
+	__u32 self;          /* this host's place among the targets */
+	__u32 targets;       /* places in use, from the first */
+	__u32 min_rx;        /* required min RX interval that the reflector states, us */
+	__u32 probe_port;    /* UDP port that this host's S-BFD probes leave from */
 	__u32 reflect_limit; /* S-BFD probes answered per peer and 16.8 ms (2^24 ns) */
-	__be32 witness; /* whose ARP replies are counted; 0: nobody's */
+	__be32 witness;      /* whose ARP replies are counted; 0: nobody's */
 	struct target target[MAX_TARGETS];
-	__u8 open[MAX_GATES]; /* 1: this host is Active for the gate's VIPs */
+	__u8 open[MAX_GATES];           /* 1: this host is Active for the gate's VIPs */
 	__u64 filter[FILTER_BITS / 64]; /* a bit for each VIP's address_hash */
 };
 
@@ -114,16 +114,16 @@ struct flow6_key {
 /* Programs before replication have written 0 for all but FLOW_CLOSING, and leave the
  * others alone but where they clear all. */
 enum flow_flags {
-	FLOW_CLOSING = 1, /* a FIN or RST has gone by */
-	FLOW_REPLICA = 2, /* a peer has told it, and no packet of it has come here since */
+	FLOW_CLOSING = 1,       /* a FIN or RST has gone by */
+	FLOW_REPLICA = 2,       /* a peer has told it, and no packet of it has come here since */
 	FLOW_GENERATION = 0xfc, /* of a replica: a number for when it was told last */
 };
 
 struct flow {
-	__u8 target; /* place */
-	__u8 flags;  /* enum flow_flags */
+	__u8 target;   /* place */
+	__u8 flags;    /* enum flow_flags */
 	__u16 service; /* id */
-	__u32 seen;  /* jiffies of the last packet, the low 32 bits */
+	__u32 seen;    /* jiffies of the last packet, the low 32 bits */
 };
 
 /* What has become of a flow. Nothing is told of flows that peers have told. */
@@ -136,7 +136,7 @@ enum event_kind {
 /* A record of the ring buffer. */
 struct event {
 	struct flow6_key key; /* of IPv4: a struct flow4_key, and what is behind it undefined */
-	__u8 kind; /* enum event_kind */
+	__u8 kind;            /* enum event_kind */
 	__u8 proto;
 	__u8 ipv6; /* 1 or 0 */
 	__u8 target;
@@ -146,7 +146,7 @@ struct event {
 
 /* Who reads the ring. One entry, mapped into the daemon's memory. */
 struct listener {
-	__u32 on;   /* by the daemon: 1 while events are wanted */
+	__u32 on; /* by the daemon: 1 while events are wanted */
 	__u32 pad;
 	__u64 lost; /* by the program: events that found the ring full */
 };
@@ -160,26 +160,26 @@ enum replica_op {
 
 /* What has come of it. */
 enum replica_result {
-	REPLICA_SAME = 1, /* it was so but for its age, or there was nothing to delete */
-	REPLICA_ADDED = 2, /* it was not there */
+	REPLICA_SAME = 1,    /* it was so but for its age, or there was nothing to delete */
+	REPLICA_ADDED = 2,   /* it was not there */
 	REPLICA_ALTERED = 3, /* its target, or whether it is closing, was another */
 	REPLICA_REMOVED = 4,
-	REPLICA_KEPT = 5, /* what is here is younger */
+	REPLICA_KEPT = 5,   /* what is here is younger */
 	REPLICA_FAILED = 6, /* the table has no room that could be made */
 };
 
 /* A record for replicate. REPLICA_BATCH entries, mapped into the daemon's memory. */
 struct replica {
 	struct flow6_key key; /* as in struct event */
-	__u8 op;     /* enum replica_op */
-	__u8 result; /* by the program: enum replica_result */
+	__u8 op;              /* enum replica_op */
+	__u8 result;          /* by the program: enum replica_result */
 	__u8 proto;
 	__u8 ipv6;
 	__u8 target;
-	__u8 flags;  /* enum flow_flags */
-	__u8 own;    /* 1: what has had a packet here since the peer's last one stays as it is */
+	__u8 flags; /* enum flow_flags */
+	__u8 own;   /* 1: what has had a packet here since the peer's last one stays as it is */
 	__u8 pad;
-	__u32 idle;  /* jiffies since the peer's last packet */
+	__u32 idle; /* jiffies since the peer's last packet */
 };
 
 /* What replicate is run with. */
@@ -196,7 +196,7 @@ struct tally {
  * there. TRAFFIC_SERVICES entries by id, and one for all others. */
 struct traffic {
 	struct tally target[MAX_TARGETS]; /* sent on to a peer, or passed to this host's haproxy */
-	struct tally nobody; /* left to this host's stack: the target is dead, or there is none */
+	struct tally nobody;              /* left to this host's stack: the target is dead, or there is none */
 };
 
 struct address {
@@ -223,12 +223,12 @@ struct peer {
 
 /* A liveness session. MAX_PEERS entries, mapped into the daemon's memory. */
 struct session {
-	__u32 sent;  /* by the daemon: the sequence number of the last probe */
+	__u32 sent; /* by the daemon: the sequence number of the last probe */
 	__u32 pad;
-	__u64 reply; /* by the program: sequence << 32 | enum bfd_state */
+	__u64 reply;    /* by the program: sequence << 32 | enum bfd_state */
 	__u64 reply_at; /* by the program: CLOCK_MONOTONIC, ns */
 	__u64 replies;  /* by the program: how many */
-	__u64 window; /* the reflector's: time >> 24 */
+	__u64 window;   /* the reflector's: time >> 24 */
 	__u32 answered; /* the reflector's: probes in this window */
 	__u32 pad2;
 };
@@ -238,8 +238,8 @@ struct session {
  * whose program sends it back as it would a flow. MAX_PEERS entries by the slots of
  * struct session, mapped into the daemon's memory. */
 struct leg {
-	__u32 sent;     /* by the daemon: the sequence number of the last probe */
-	__u32 returned; /* by the program: the sequence number of the last that came back */
+	__u32 sent;      /* by the daemon: the sequence number of the last probe */
+	__u32 returned;  /* by the program: the sequence number of the last that came back */
 	__u64 forwarded; /* by the program: the peer's own probes that it has sent back */
 };
 
@@ -263,40 +263,40 @@ enum bfd_state {
  * are the labels of the metrics: see pkg/loader. */
 enum reason {
 	/* passed to this host's stack */
-	PASS_OTHER,          /* not for a VIP */
-	PASS_TRUNCATED,      /* headers end early */
-	PASS_LOCAL_FLOW,     /* a known flow of this host's haproxy */
-	PASS_LOCAL_NEW,      /* a new flow that this host's haproxy is to serve */
-	PASS_LOCAL_SOCKET,   /* second chance: a socket of this host knows the flow */
-	PASS_FROM_PEER,      /* a peer has steered it here: one hop at most */
-	PASS_FRAGMENT,       /* for a VIP, without ports to go by */
-	PASS_IP_OPTIONS,     /* for a VIP, a header with options: IPv4's or IPv6 extensions */
-	PASS_NO_SERVICE,     /* for a VIP, but nobody's service */
-	PASS_NO_TARGET,      /* nobody else can take it: this host's stack has the last word */
-	PASS_DEAD_TARGET,    /* a flow of a target that has died: the stack answers with RST */
-	PASS_PROTOCOL,       /* for a VIP, neither TCP nor UDP nor an ICMP error */
-	PASS_ICMP_LOCAL,     /* an ICMP error about a flow of this host */
-	PASS_ARP_ACTIVE,     /* ARP or NS for a VIP, and the gate is open */
+	PASS_OTHER,        /* not for a VIP */
+	PASS_TRUNCATED,    /* headers end early */
+	PASS_LOCAL_FLOW,   /* a known flow of this host's haproxy */
+	PASS_LOCAL_NEW,    /* a new flow that this host's haproxy is to serve */
+	PASS_LOCAL_SOCKET, /* second chance: a socket of this host knows the flow */
+	PASS_FROM_PEER,    /* a peer has steered it here: one hop at most */
+	PASS_FRAGMENT,     /* for a VIP, without ports to go by */
+	PASS_IP_OPTIONS,   /* for a VIP, a header with options: IPv4's or IPv6 extensions */
+	PASS_NO_SERVICE,   /* for a VIP, but nobody's service */
+	PASS_NO_TARGET,    /* nobody else can take it: this host's stack has the last word */
+	PASS_DEAD_TARGET,  /* a flow of a target that has died: the stack answers with RST */
+	PASS_PROTOCOL,     /* for a VIP, neither TCP nor UDP nor an ICMP error */
+	PASS_ICMP_LOCAL,   /* an ICMP error about a flow of this host */
+	PASS_ARP_ACTIVE,   /* ARP or NS for a VIP, and the gate is open */
 	/* sent on to a peer */
-	TX_FLOW,             /* a known flow */
-	TX_NEW,              /* a new flow */
-	TX_SECOND_CHANCE,    /* a flow that nobody here knows */
-	TX_ICMP,             /* an ICMP error about a peer's flow */
+	TX_FLOW,          /* a known flow */
+	TX_NEW,           /* a new flow */
+	TX_SECOND_CHANCE, /* a flow that nobody here knows */
+	TX_ICMP,          /* an ICMP error about a peer's flow */
 	/* dropped */
-	DROP_ARP_BACKUP,     /* ARP or NS for a VIP of which this host is not Active */
-	DROP_ARP_LEASE,      /* ... or whose daemon has not renewed the lease */
+	DROP_ARP_BACKUP, /* ARP or NS for a VIP of which this host is not Active */
+	DROP_ARP_LEASE,  /* ... or whose daemon has not renewed the lease */
 	/* S-BFD */
-	SBFD_REFLECTED,      /* a probe answered, XDP_TX */
-	SBFD_REPLY,          /* a reply noted */
-	SBFD_MALFORMED,      /* all below are dropped */
+	SBFD_REFLECTED, /* a probe answered, XDP_TX */
+	SBFD_REPLY,     /* a reply noted */
+	SBFD_MALFORMED, /* all below are dropped */
 	SBFD_TTL,
-	SBFD_SOURCE,         /* not a peer, or not a port that probes come from */
+	SBFD_SOURCE, /* not a peer, or not a port that probes come from */
 	SBFD_DISCRIMINATOR,
-	SBFD_LOOP,           /* D is clear in a probe, or set in a reply */
+	SBFD_LOOP, /* D is clear in a probe, or set in a reply */
 	SBFD_RATE,
-	SBFD_REPLY_UNKNOWN,  /* answers no probe of late, or is none that was sent of late */
-	LEG_FORWARDED,       /* a peer's leg probe, sent back as a flow would be, XDP_TX */
-	LEG_RETURNED,        /* one of ours, back again; dropped */
+	SBFD_REPLY_UNKNOWN, /* answers no probe of late, or is none that was sent of late */
+	LEG_FORWARDED,      /* a peer's leg probe, sent back as a flow would be, XDP_TX */
+	LEG_RETURNED,       /* one of ours, back again; dropped */
 	REASONS,
 };
 

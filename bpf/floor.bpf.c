@@ -21,7 +21,7 @@ struct recipe {
 	__u32 clients; /* how many, with consecutive addresses */
 	__u32 in_turn; /* 1: one after the other; 0: at random */
 	__u32 ipv6;
-	__u32 state;   /* how far it is; not 0 for random */
+	__u32 state; /* how far it is; not 0 for random */
 	__u32 pad;
 };
 
@@ -84,13 +84,13 @@ int nothing(struct xdp_md *ctx)
 
 /* What a floor does. */
 enum step {
-	FILTER = 1,  /* ask whether this may be for a VIP */
-	FLOW = 2,    /* look the flow up */
-	STEER = 4,   /* a service's first place, a table's slot */
-	SOCKET = 8,  /* look the socket up */
-	STORE = 16,  /* store the flow */
-	SEND = 32,   /* put in hardware addresses */
-	PROBE = 64,  /* S-BFD: own address, peer, session, clock */
+	FILTER = 1, /* ask whether this may be for a VIP */
+	FLOW = 2,   /* look the flow up */
+	STEER = 4,  /* a service's first place, a table's slot */
+	SOCKET = 8, /* look the socket up */
+	STORE = 16, /* store the flow */
+	SEND = 32,  /* put in hardware addresses */
+	PROBE = 64, /* S-BFD: own address, peer, session, clock */
 };
 
 static __always_inline int ground(struct xdp_md *ctx, int ipv6, int steps)
@@ -182,6 +182,8 @@ static __always_inline int ground(struct xdp_md *ctx, int ipv6, int steps)
 	return count(ctx, because(TX_FLOW, XDP_TX));
 }
 
+/* Laid out by hand: what follows a pasted name looks like a product to clang-format. */
+/* clang-format off */
 #define FLOOR(name, steps)                                                    \
 	SEC("xdp.frags") int name##4(struct xdp_md *ctx)                      \
 	{                                                                     \
@@ -191,6 +193,7 @@ static __always_inline int ground(struct xdp_md *ctx, int ipv6, int steps)
 	{                                                                     \
 		return ground(ctx, 1, steps);                                 \
 	}
+/* clang-format on */
 
 FLOOR(other, FILTER)
 FLOOR(here, FILTER | FLOW)

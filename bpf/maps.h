@@ -78,12 +78,12 @@ struct {
 
 /* The flow tables. UDP's are apart, so that a flood of datagrams, of which every one
  * looks like a flow, cannot push connections out. The daemon sets the sizes. */
-#define FLOWS(name, key_type)                         \
-	struct {                                      \
-		__uint(type, BPF_MAP_TYPE_LRU_HASH);  \
-		__uint(max_entries, 1 << 18);         \
-		__type(key, struct key_type);         \
-		__type(value, struct flow);           \
+#define FLOWS(name, key_type)                        \
+	struct {                                     \
+		__uint(type, BPF_MAP_TYPE_LRU_HASH); \
+		__uint(max_entries, 1 << 18);        \
+		__type(key, struct key_type);        \
+		__type(value, struct flow);          \
 	} name SEC(".maps")
 
 FLOWS(tcp4, flow4_key);

@@ -88,7 +88,9 @@ struct ports {
  * knows as much as the caller, from dropping the mask. */
 static __always_inline __u32 masked(__u32 index, __u32 size)
 {
+	/* clang-format off */
 	asm volatile("" : "+r"(index));
+	/* clang-format on */
 	return index & (size - 1);
 }
 

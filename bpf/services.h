@@ -13,7 +13,7 @@
 
 /* A service that was found: its set, its id, and that it was found. */
 #define FOUND (1ull << 32)
-#define FOUND_SET(found) ((__u32)(found) & 0xffff)
+#define FOUND_SET(found) ((__u16)(found))
 #define FOUND_ID(found) ((__u16)((found) >> 16))
 
 static __always_inline struct control *controls(void)

@@ -81,8 +81,8 @@ static __always_inline struct bpf_sock *socket_here(const struct flow_packet *f)
 
 /* What this host's sockets know of a flow. */
 enum knowledge {
-	UNKNOWN,   /* nobody has it, nobody listens */
-	LISTENED,  /* somebody listens who has not heard of it */
+	UNKNOWN,  /* nobody has it, nobody listens */
+	LISTENED, /* somebody listens who has not heard of it */
 	KNOWN,
 };
 

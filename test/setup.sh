@@ -59,6 +59,7 @@ conntrack conntrack
 gcc gcc
 gcc libc6-dev
 clang clang
+clang-format clang-format
 llvm-strip llvm
 /usr/include/bpf/bpf_helpers.h libbpf-dev
 /usr/include/linux/bpf.h linux-libc-dev
