@@ -169,6 +169,7 @@ func (l *loop) tell(kind notify.Kind, name string, from, to vrrp.State, priority
 		command, word = n.Fault, notify.Fault
 	case vrrp.Init:
 		command, word = n.Stop, notify.Stop
+	case vrrp.Backup:
 	}
 	if from == to || command == "" && n.Any == "" {
 		return

@@ -135,7 +135,7 @@ func (l *loop) peerChanged(now time.Time, c peers.StateChanged) {
 	if target := c.To.Target(); target != c.From.Target() {
 		l.fleet.path.SetTargetState(c.Peer.Addr, target)
 	}
-	cause := ""
+	var cause string
 	switch {
 	case c.To == peers.HostDead && c.From == peers.Suspect:
 		cause = "has answered nothing since it was suspected: the flows that it had are reset"
@@ -170,8 +170,9 @@ func (l *loop) tellLiveness(p *peers.Peer, ev bfd.Event, trusted bool) string {
 			text += ", and nothing else arrives here: this host's own receiving may be at fault"
 		}
 		return text
+	default:
+		return name + " is " + ev.To.String()
 	}
-	return name + " is " + ev.To.String()
 }
 
 // nameOf is what people know a peer by.

@@ -98,6 +98,7 @@ func (l *loop) standings() []membership.Router {
 			if in.waiting == nil && machine.ActiveAddr().IsValid() {
 				out[i].Standing = membership.Following
 			}
+		case vrrp.Init, vrrp.Fault: // takes no part
 		}
 	}
 	return out

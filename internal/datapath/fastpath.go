@@ -78,6 +78,7 @@ func flagsOf(state steering.State, local, proved bool) loader.TargetFlags {
 		flags = loader.TargetNew | loader.TargetOld
 	case steering.Drain:
 		flags = loader.TargetOld
+	case steering.Down:
 	}
 	if local {
 		return flags | loader.TargetLocal

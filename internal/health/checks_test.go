@@ -1,6 +1,7 @@
 package health
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -188,7 +189,7 @@ func TestJudge(t *testing.T) {
 		{"nothing", "", errNotHAProxy},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := judge([]byte(tc.answer)); got != tc.want {
+			if got := judge([]byte(tc.answer)); !errors.Is(got, tc.want) {
 				t.Errorf("judge = %v, want %v", got, tc.want)
 			}
 		})

@@ -54,7 +54,7 @@ func self() []int { return []int{os.Getpid()} }
 // bind opens a socket: "tcp4 ADDRESS" and so on listen, "udp4 ADDRESS" takes
 // datagrams. A network of tcp or udp makes an IPv6 socket that takes IPv4 too, tcp6
 // or udp6 one that does not.
-func bind(t testing.TB, network, address string) (close func()) {
+func bind(t testing.TB, network, address string) (release func()) {
 	t.Helper()
 	if network[:3] == "tcp" {
 		l, err := net.Listen(network, address)

@@ -2,6 +2,7 @@ package conntrack_test
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -118,7 +119,7 @@ func TestForgery(t *testing.T) {
 		{a.addr, bytes.Repeat([]byte("x"), 100), wire.RejectMagic},
 		{a.addr, genuine, wire.RejectReplay},
 	} {
-		if _, err := b.engine.Receive(b.now(), c.from, 255, slices.Clone(c.text)); err != c.reason {
+		if _, err := b.engine.Receive(b.now(), c.from, 255, slices.Clone(c.text)); !errors.Is(err, c.reason) {
 			t.Errorf("%v, not %v", err, c.reason)
 		}
 	}
@@ -174,7 +175,7 @@ func TestWithoutKey(t *testing.T) {
 	if !a.engine.Status(a.now()).Bare {
 		t.Error("flows are protected without a key")
 	}
-	if _, err := b.engine.Receive(b.now(), a.addr, 254, tap.all[0]); err != conntrack.RejectTTL {
+	if _, err := b.engine.Receive(b.now(), a.addr, 254, tap.all[0]); !errors.Is(err, conntrack.RejectTTL) {
 		t.Errorf("%v with a hop limit of 254", err)
 	}
 	if err := a.engine.SetKeys(r.ring(firstKey)); err != nil {

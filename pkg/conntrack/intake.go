@@ -107,6 +107,7 @@ func (in *intake[K, R]) count(now time.Duration, c *Change[R]) {
 		in.suspects.add(now, in.kind.key(&c.Record), &f.Diverged.Missing)
 	case Altered:
 		in.suspects.add(now, in.kind.key(&c.Record), &f.Diverged.Different)
+	case Same, Removed, Kept, Failed: // it was there, or is not to be
 	}
 }
 

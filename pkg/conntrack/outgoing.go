@@ -221,6 +221,7 @@ func (o *outgoing) step(now time.Duration, heard bool) {
 		if heard && now >= o.resumeAt {
 			o.begin(now)
 		}
+	case idle:
 	}
 	if o.phase == telling {
 		o.pump(now)

@@ -1,6 +1,7 @@
 package conntrack
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -34,7 +35,7 @@ func (e *Engine) Receive(now time.Time, from netip.Addr, hops int, datagram []by
 	}
 	opened, err := s.opener.Open(now, datagram)
 	if err != nil {
-		if reject, ok := err.(wire.Reject); ok {
+		if reject, ok := errors.AsType[wire.Reject](err); ok {
 			s.rejected[reject]++
 		}
 		return nil, err

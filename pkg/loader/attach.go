@@ -28,6 +28,7 @@ func (m Mode) String() string {
 		return "native"
 	case ModeGeneric:
 		return "generic"
+	case ModeAuto:
 	}
 	return "auto"
 }

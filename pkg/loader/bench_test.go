@@ -96,10 +96,10 @@ func BenchmarkReplicas(b *testing.B) {
 			}
 		}
 	}
-	clear, keep := func() { empty(b, d) }, func() {}
-	b.Run("new", func(b *testing.B) { measure(b, count, "flow", clear, apply(ReplicaAdded)) })
+	drop, keep := func() { empty(b, d) }, func() {}
+	b.Run("new", func(b *testing.B) { measure(b, count, "flow", drop, apply(ReplicaAdded)) })
 	b.Run("same", func(b *testing.B) { measure(b, count, "flow", keep, apply(ReplicaSame)) })
-	b.Run("BatchUpdate, new", func(b *testing.B) { measure(b, count, "flow", clear, update) })
+	b.Run("BatchUpdate, new", func(b *testing.B) { measure(b, count, "flow", drop, update) })
 	b.Run("BatchUpdate, same", func(b *testing.B) { measure(b, count, "flow", keep, update) })
 }
 

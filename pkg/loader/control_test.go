@@ -270,7 +270,7 @@ func TestPublishedSteeringIsWhole(t *testing.T) {
 		}
 		last := len(s.Tables) - 1
 		s.Tables[last] = slices.Repeat([]uint8{place}, TableSize)
-		for port := range uint16(100 * uint16(place)) {
+		for port := range 100 * uint16(place) {
 			s.Services = append(s.Services, Service{VIP: vip, Port: 1000 + port, Proto: TCP, Set: NoSet})
 		}
 		s.Services = append(s.Services, Service{VIP: vip, Port: 80, Proto: TCP, Set: uint16(last)})

@@ -44,7 +44,7 @@ func TestExplain(t *testing.T) {
 			if !errors.Is(e, test.err) {
 				t.Errorf("%v hides %v", e, test.err)
 			}
-			if all := strings.Join(verifier.Log, "\n"); test.err == error(verifier) && e.Log != all {
+			if all := strings.Join(verifier.Log, "\n"); errors.Is(test.err, verifier) && e.Log != all {
 				t.Errorf("log %q, want %q", e.Log, all)
 			}
 		})

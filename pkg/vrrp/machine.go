@@ -257,6 +257,7 @@ func (m *Machine) received(now time.Time, r Received) []Action {
 		m.heardInBackup(now, r)
 	case Active:
 		actions = append(actions, m.heardInActive(now, r)...)
+	case Init, Fault: // takes no part
 	}
 	return actions
 }

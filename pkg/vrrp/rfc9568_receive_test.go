@@ -2,6 +2,7 @@ package vrrp_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -82,7 +83,7 @@ func TestReceivingRejects(t *testing.T) {
 				}
 				before := b.in()
 				_, out, err := b.router.Receive(b.now, "eth0", p)
-				if err != tc.want {
+				if !errors.Is(err, tc.want) {
 					t.Errorf("error is %v, want %v", err, tc.want)
 				}
 				if len(out) > 0 {
@@ -102,7 +103,7 @@ func TestReceivingByInterface(t *testing.T) {
 	b := newRig(t, nil)
 	before := b.in()
 	b.now = b.now.Add(second)
-	if _, _, err := b.router.Receive(b.now, "eth1", b.packet(higher, 200, nil)); err != vrrp.RejectUnknownVRID {
+	if _, _, err := b.router.Receive(b.now, "eth1", b.packet(higher, 200, nil)); !errors.Is(err, vrrp.RejectUnknownVRID) {
 		t.Errorf("18 on another interface: error is %v", err)
 	}
 	b.wantTimer(before - second)
@@ -156,7 +157,7 @@ func TestReceivingAccepts(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.now = b.now.Add(second)
-		if _, _, err := b.router.Receive(b.now, "eth0", b.packet(higher, 200, nil)); err != vrrp.RejectPeer {
+		if _, _, err := b.router.Receive(b.now, "eth0", b.packet(higher, 200, nil)); !errors.Is(err, vrrp.RejectPeer) {
 			t.Errorf("error is %v, want %v", err, vrrp.RejectPeer)
 		}
 		b.wantTimer(2*second + skew(100, second))

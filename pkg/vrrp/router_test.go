@@ -1,6 +1,7 @@
 package vrrp_test
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -267,7 +268,7 @@ func TestAdvertsOfTheDeadCountForNothing(t *testing.T) {
 	b := newRig(t, nil)
 	b.router.SetLife(higher, vrrp.LifeDown)
 	before := b.in()
-	if _, _, err := b.router.Receive(b.now.Add(second), "eth0", b.packet(higher, 200, nil)); err != vrrp.RejectPeerDown {
+	if _, _, err := b.router.Receive(b.now.Add(second), "eth0", b.packet(higher, 200, nil)); !errors.Is(err, vrrp.RejectPeerDown) {
 		t.Errorf("an advert of a dead host gives %v", err)
 	}
 	b.wantTimer(before)

@@ -62,6 +62,7 @@ func (v *Verdict) judgePackage(k Kernel, p PackageResult, strict bool) {
 				v.Faults = append(v.Faults, f)
 			}
 			continue
+		case Skipped:
 		}
 		if top {
 			v.Skipped++

@@ -2,6 +2,7 @@ package netns_test
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"hafast/test/netns/lab"
@@ -47,7 +48,7 @@ func TestPairOnAnyKernel(t *testing.T) {
 func (p *pair) servedSoon(t *testing.T) {
 	t.Helper()
 	const inARow = 8
-	url := fmt.Sprintf("http://%s:%d/", lab.VIP, lab.HTTPPort)
+	url := fmt.Sprintf("http://%s/", netip.AddrPortFrom(lab.VIP, lab.HTTPPort))
 	eventually(t, "the VIP to serve", func() bool {
 		for range inARow {
 			if got, err := get(t, p.Client(), url); err != nil || got != lab.PageText {

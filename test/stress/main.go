@@ -59,11 +59,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			tally.add(pkg, o)
 			text := "ok"
 			if len(o.failures) > 0 {
-				text = "FAIL"
-				if text, err = keep(*out, pkg, round+1, o.output); err != nil {
+				kept, err := keep(*out, pkg, round+1, o.output)
+				if err != nil {
 					return errors.Join(err, tally.write(stdout))
 				}
-				text = "FAIL, see " + text
+				text = "FAIL, see " + kept
 			}
 			fmt.Fprintf(stdout, "%s %d/%d %.1fs %s\n", pkg, round+1, *n, time.Since(began).Seconds(), text)
 		}

@@ -1,6 +1,7 @@
 package nfct
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -177,7 +178,7 @@ func (t *Table) round(ops []Op) error {
 		j := &t.jobs[t.asked[index]]
 		switch m.Type {
 		case unix.NLMSG_ERROR:
-			j.errno, _ = m.Errno().(unix.Errno)
+			j.errno, _ = errors.AsType[unix.Errno](m.Errno())
 		case typeNew:
 			if Decode(m, &t.report) == nil {
 				j.local, j.found = t.report.Entry, true
@@ -214,5 +215,6 @@ func (t *Table) write(index int, op *Op) {
 		appendKey(&t.out, typeDelete, seq, &op.Entry.Key)
 	case loosen:
 		appendLoosen(&t.out, seq, &op.Entry.Key)
+	case finished: // is not written
 	}
 }

@@ -78,7 +78,7 @@ func TestDecodeRecorded(t *testing.T) {
 	names, messages, says := recorded(t)
 	for i, name := range names {
 		var r Report
-		got := ""
+		var got string
 		if err := Decode(first(t, messages[i]), &r); err != nil {
 			got = err.Error()
 		} else {

@@ -126,7 +126,7 @@ func (e *Events) Read(each func(*Event)) (int, error) {
 		return 0, e.passOver()
 	}
 	n, err := e.in.read(e.fd)
-	if err == unix.ENOBUFS {
+	if errors.Is(err, unix.ENOBUFS) {
 		return 0, e.lost()
 	}
 	if err != nil {
@@ -159,7 +159,7 @@ const passOverReads = 1024
 func (e *Events) passOver() error {
 	for range passOverReads {
 		n, err := e.in.read(e.fd)
-		if err != nil && err != unix.ENOBUFS {
+		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return fmt.Errorf("read conntrack events: %w", err)
 		}
 		if n == 0 && err == nil {

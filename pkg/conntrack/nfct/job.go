@@ -46,6 +46,7 @@ func (a Action) first() step {
 		return remove
 	case Loosen:
 		return loosen
+	case Set:
 	}
 	return create
 }
@@ -98,6 +99,7 @@ func (j *job) wellDone() Outcome {
 		return j.success
 	case replace:
 		return Replaced
+	case create, get, remove, loosen, finished:
 	}
 	return Done
 }

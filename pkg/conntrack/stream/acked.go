@@ -117,6 +117,7 @@ func (s *Sender) miss(number uint64) bool {
 		return false
 	case away:
 		s.flight.land()
+	case held: // the receiver has dropped it
 	}
 	at.state = missing
 	s.lost++

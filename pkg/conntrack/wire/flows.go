@@ -165,7 +165,7 @@ func splitFlows(body []byte) (targets, records []byte, ok bool) {
 	}
 	n := int(body[0]) * addr6Size
 	body = body[targetCountSize:]
-	if int(n) > len(body) {
+	if n > len(body) {
 		return nil, nil, false
 	}
 	return body[:n], body[n:], true

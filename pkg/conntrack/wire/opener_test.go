@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -123,7 +124,7 @@ func TestBodyRejects(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, o := sealer(t, ring(t, c.keys...), bootA), NewOpener(ring(t, c.keys...), bootB)
-			if _, err := open(o, sealBody(t, a, c.body)); err != c.want {
+			if _, err := open(o, sealBody(t, a, c.body)); !errors.Is(err, c.want) {
 				t.Errorf("error %v, want %v", err, c.want)
 			}
 			if c.want != nil && o.Live() != 0 {
@@ -220,7 +221,7 @@ func TestUnknownBootsAreLimited(t *testing.T) {
 	if got, err := o.Open(now, seal(t, a, bootB)); err != nil || !got.Ours {
 		t.Errorf("live boot: %+v, %v", got, err)
 	}
-	if _, err := o.Open(now, slices.Clone(forged)); err != RejectLimit {
+	if _, err := o.Open(now, slices.Clone(forged)); !errors.Is(err, RejectLimit) {
 		t.Errorf("new boot in the same second: %v", err)
 	}
 	if _, err := o.Open(now.Add(time.Second), forged); err != nil {
@@ -243,7 +244,7 @@ func TestCountersAreNeverUsedTwice(t *testing.T) {
 	s.counter = maxCounter - 1
 	wantOurs(t, NewOpener(ring(t, 2), bootB), seal(t, s, bootB))
 	for range 2 {
-		if d, err := s.Seal([]byte("before"), AppendTo(nil, bootB)); err != ErrSpent || string(d) != "before" {
+		if d, err := s.Seal([]byte("before"), AppendTo(nil, bootB)); !errors.Is(err, ErrSpent) || string(d) != "before" {
 			t.Errorf("%q, %v", d, err)
 		}
 	}
@@ -291,7 +292,7 @@ func TestNoGarbage(t *testing.T) {
 				break
 			}
 		}
-		if _, err := o.Open(epoch, datagram); err != RejectReplay {
+		if _, err := o.Open(epoch, datagram); !errors.Is(err, RejectReplay) {
 			t.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -82,7 +83,7 @@ func wantOurs(t testing.TB, o *Opener, datagram []byte) {
 
 func wantReject(t testing.TB, o *Opener, datagram []byte, want Reject) {
 	t.Helper()
-	if got, err := open(o, datagram); err != want || got.Parts != nil || got.Boot != 0 {
+	if got, err := open(o, datagram); !errors.Is(err, want) || got.Parts != nil || got.Boot != 0 {
 		t.Fatalf("got %+v and error %v, want %s", got, err, want)
 	}
 }

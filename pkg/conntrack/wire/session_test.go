@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -101,7 +102,7 @@ func TestOldBootsAreRemembered(t *testing.T) {
 		kept = append(kept, seal(t, s, bootB))
 	}
 	for i, d := range kept[:retiredBoots] {
-		if _, err := o.Open(now, slices.Clone(d)); err != RejectOldBoot {
+		if _, err := o.Open(now, slices.Clone(d)); !errors.Is(err, RejectOldBoot) {
 			t.Errorf("boot %d: %v", i+1, err)
 		}
 	}
@@ -111,8 +112,8 @@ func TestOldBootsAreRemembered(t *testing.T) {
 // TestRotation is a change of keys while both hosts talk: the new key is added
 // everywhere, then put first everywhere, then the old one is taken out.
 func TestRotation(t *testing.T) {
-	const old, new = 1, 2
-	start := ring(t, old)
+	const former, next = 1, 2
+	start := ring(t, former)
 	a, b := sealer(t, start, bootA), sealer(t, start, bootB)
 	atA, atB := NewOpener(start, bootA), NewOpener(start, bootB)
 	talk := func(step string) {
@@ -139,7 +140,7 @@ func TestRotation(t *testing.T) {
 	}
 	talk("before")
 	kept := seal(t, a, bootB)
-	for _, keys := range [][]byte{{old, new}, {new, old}, {new}} {
+	for _, keys := range [][]byte{{former, next}, {next, former}, {next}} {
 		rekey(a, atA, keys...)
 		talk(fmt.Sprintf("a has %v", keys))
 		rekey(b, atB, keys...)

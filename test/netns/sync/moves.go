@@ -115,7 +115,8 @@ func (m Move) String() string {
 func (m Moves) String() string {
 	// The same result again and again is told once.
 	var alive []string
-	for first, n := 0, 0; first < len(m.Moves); first = n {
+	var n int
+	for first := 0; first < len(m.Moves); first = n {
 		for n = first; n < len(m.Moves) && m.Moves[n].Alive == m.Moves[first].Alive; n++ {
 		}
 		text := fmt.Sprint(m.Moves[first].Alive)
