@@ -68,10 +68,11 @@ test-fuzz: ## every fuzz target for FUZZTIME
 	./test/fuzz.sh $(FUZZTIME)
 
 .PHONY: lint
-lint: ## gofumpt, go vet, staticcheck, shellcheck, clang-format; go.mod and go.sum tidy
+lint: ## gofumpt, go vet, staticcheck, golangci-lint, shellcheck, clang-format; go.mod and go.sum tidy
 	@unformatted=$$($(GO) tool gofumpt -l .); test -z "$$unformatted" || { echo "not gofumpt-ed: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	$(GO) tool -modfile=tools/golangci-lint.mod golangci-lint run
 	shellcheck $$(git ls-files --cached --others --exclude-standard '*.sh') .ci/run
 	clang-format --dry-run --Werror $$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
 	$(GO) mod tidy -diff
