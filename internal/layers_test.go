@@ -1,4 +1,4 @@
-// Package internal_test holds the house to its plan.
+// Package internal_test holds the packages to their plan.
 package internal_test
 
 import (

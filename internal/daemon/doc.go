@@ -1,4 +1,4 @@
-// Package daemon joins the rooms: events in, pure machines, actions out.
+// Package daemon joins the packages: events in, pure machines, actions out.
 //
 //	wires ──── advertisement ──┐                 ┌──> wires     (adverts)
 //	link ───── change ─────────┤                 ├──> ownership (addresses, announcements)

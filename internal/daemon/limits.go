@@ -6,7 +6,7 @@ import (
 	"hafast/pkg/loader"
 )
 
-// The pure rooms know nothing of the data path, and have limits and numbers of their
+// The pure packages know nothing of the data path, and have limits and numbers of their
 // own. These fail to compile when they are not those that the XDP program is built
 // with; pkg/loader's tests hold its numbers against bpf/abi.h.
 var (

@@ -2,7 +2,7 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Counts are kept by other rooms and read at each scrape, perhaps by two
+// Counts are kept by other packages and read at each scrape, perhaps by two
 // goroutines at once. They never fall. A nil one has no series.
 type Counts struct {
 	// ClaimsMalformed are announcements that the watch on rivals could not

@@ -18,7 +18,7 @@
 // configuration, and their series go when the configuration drops them (Retain).
 // Causes, reasons, phases and kinds come from closed sets; a word outside its
 // set is counted as "other", so that neither a packet nor a slip in the code can
-// make a series. Reasons that other rooms count come from their own lists, and at most
+// make a series. Reasons that other packages count come from their own lists, and at most
 // 64 of them are shown; of services 256. Peers and targets go by their address, which
 // is from the configuration, and not by the name they give themselves. Counters with
 // a small set of labels start at 0 when their instance appears, so that rate() sees

@@ -14,7 +14,7 @@ import (
 // operations is where metrics and alerts are explained to users.
 const operations = "../../docs/OPERATIONS.md"
 
-// everything is exercise with what other rooms keep.
+// everything is exercise with what other packages keep.
 func everything() *metrics.Metrics {
 	m := metrics.New("1.0")
 	exercise(m)
