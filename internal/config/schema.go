@@ -270,7 +270,7 @@ func serviceFields() []field[Service] {
 func livenessFields() []field[Liveness] {
 	return []field[Liveness]{
 		optional("interval", duration(time.Millisecond, 10*time.Second), "2ms", "The pause between probes.", func(l *Liveness) *time.Duration { return &l.Interval }),
-		optional("multiplier", integer[int](2, 255).in("probes"), "3", "So many unanswered in a row mean down.", func(l *Liveness) *int { return &l.Multiplier }),
+		optional("multiplier", integer[int](2, 255).in("probes"), "3", "So many unanswered in a row make a host suspect.", func(l *Liveness) *int { return &l.Multiplier }),
 		optional("witness", witness(), "auto", "Who is asked by ARP whether this host's own receiving works, before it takes over from a host that answers no more: the default gateway, an address on the same network, or nobody.", func(l *Liveness) *Witness { return &l.Witness }),
 		optional("lease", duration(100*time.Millisecond, 3*time.Second), "100ms", "How long a host whose daemon stands still, or is gone, goes on answering for its VIPs. Longer where processors are taken away for so long that hosts that live lose them: `lapse` in the events.", func(l *Liveness) *time.Duration { return &l.Lease }),
 	}
