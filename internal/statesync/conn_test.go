@@ -32,6 +32,12 @@ var addr = netip.MustParseAddr
 func cable(t *testing.T) *nstest.Peer {
 	t.Helper()
 	nstest.Enter(t)
+	return lay(t)
+}
+
+// lay lays the cable from the calling thread's namespace.
+func lay(t testing.TB) *nstest.Peer {
+	t.Helper()
 	nstest.Veth(t, "hfsyn0", "hfsyn1")
 	peer := nstest.NewPeer(t, "hfsyn1")
 	for _, a := range []string{"10.9.0.1/24", "10.9.0.11/24", "fd09::1/64", "fd09::11/64"} {

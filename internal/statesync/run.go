@@ -33,7 +33,9 @@ func (c *Channel) Run(ctx context.Context, hello func(membership.Packet)) error 
 	group.Go(func() error { return c.conn.run(inner, c.receive, c.rest) })
 	group.Go(func() error { c.keepTime(inner); return nil })
 	group.Go(func() error { c.report(inner, hello); return nil })
-	return errors.Join(group.Wait(), c.closeTables())
+	err := group.Wait()
+	c.engine.SetPeers(time.Now(), nil) // ends walks and sweeps
+	return errors.Join(err, c.closeTables())
 }
 
 // receive takes in a datagram; rest is called after some.
