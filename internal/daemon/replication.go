@@ -11,7 +11,8 @@ import (
 	"hafast/pkg/vrrp"
 )
 
-// channel is the part of statesync.Channel that the loop needs.
+// channel is the part of statesync.Channel that the loop needs. None of it waits, but
+// SetScope for a moment, when VIPs are given up.
 type channel interface {
 	SetPeers([]membership.Neighbour)
 	SetAlive(peer netip.Addr, alive bool)
@@ -58,8 +59,9 @@ func moves(out vrrp.Output) bool {
 }
 
 // tellScope tells the peers which VIPs this host is Active for and means to stay so. Of
-// the others they have its last word when this returns: before the advert that has
-// another host take over, and before the first packet of those that it takes itself.
+// the others they have its last word when this returns, if it can be sent within 20 ms:
+// before the advert that has another host take over, and before the first packet of those
+// that it takes itself.
 func (l *loop) tellScope() {
 	if l.sync.channel == nil {
 		return
@@ -79,7 +81,7 @@ func (l *loop) tellScope() {
 	}
 	l.sync.scope = scope
 	if err := l.sync.channel.SetScope(scope); err != nil {
-		l.log.Error("the peers are not told which VIPs are here", "error", err)
+		l.log.Warn("a VIP is given up and changes of its connections may come after it", "error", err)
 	}
 }
 

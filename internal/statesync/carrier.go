@@ -13,6 +13,7 @@ var _ membership.Carrier = (*Channel)(nil)
 
 // Send sends a hello to a peer, by the address that it is configured with.
 func (c *Channel) Send(hello []byte, to netip.Addr) error {
+	c.adopt() // it may be a new peer
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	way, ok := c.ways[plain(to)]

@@ -108,11 +108,12 @@ func (c *conn) run(ctx context.Context, receive func(datagram), rest func()) err
 	return group.Wait()
 }
 
-// drain hands over what is there already, without waiting. It is not for two callers
-// at once.
-func (c *conn) drain(receive func(datagram)) {
+// drain hands over what is there already without waiting, so many datagrams at most of
+// each family. It reports whether there may be more. It is not for two callers at once.
+func (c *conn) drain(most int, receive func(datagram)) (more bool) {
 	for _, s := range c.sockets() {
-		for {
+		n := 0
+		for ; n < most; n++ {
 			d, err := s.next(c.spare)
 			if err != nil && !transient(err) {
 				break
@@ -121,7 +122,9 @@ func (c *conn) drain(receive func(datagram)) {
 				receive(d)
 			}
 		}
+		more = more || n == most
 	}
+	return more
 }
 
 func (c *conn) sockets() []*socket {

@@ -149,7 +149,7 @@ func TestDrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer to.close()
-	to.drain(func(d datagram) { t.Errorf("out of nothing: %+v", d) })
+	to.drain(burst, func(d datagram) { t.Errorf("out of nothing: %+v", d) })
 	from := listen(t, here)
 	for i := range 3 {
 		if err := from.send([]byte{byte(i)}, membership.Neighbour{Addr: addr("10.9.0.2")}); err != nil {
@@ -158,7 +158,7 @@ func TestDrain(t *testing.T) {
 	}
 	var got []byte
 	eventually.True(t, "three datagrams", func() bool {
-		to.drain(func(d datagram) { got = append(got, d.payload...) })
+		to.drain(burst, func(d datagram) { got = append(got, d.payload...) })
 		return len(got) >= 3
 	})
 	slices.Sort(got)

@@ -81,13 +81,29 @@ func openEntryTable(o EntryOptions, log *slog.Logger) (*entryTable, error) {
 
 func (t *entryTable) close() error { return errors.Join(t.events.Close(), t.table.Close()) }
 
-// maxReads bounds how many times events are read at once, 64 of them at a time.
-const maxReads = 256
+const (
+	// entryReads is how many times events are read under one hold of the lock,
+	// nfct.MaxRead of them at a time.
+	entryReads = 4
+	// loosenAtOnce is how many windows are given up under one hold: a round trip or two.
+	loosenAtOnce = 64
+)
 
-// gather takes in what has become of entries. It reports whether there was anything.
-func (t *entryTable) gather(engine *conntrack.Engine) (found bool) {
+// gather takes in some of what has become of entries. It reports whether there was
+// anything, and whether there may be more.
+func (t *entryTable) gather(engine *conntrack.Engine) (found, more bool) {
 	now := time.Now()
-	for range maxReads {
+	found, more = t.read(now, engine)
+	t.loosen = t.due(now, t.loosen[:0], loosenAtOnce)
+	if _, err := t.table.Apply(t.loosen); err != nil {
+		t.failed.Error(t.log, "windows of connections are still tracked", err)
+	}
+	return found, more || len(t.loosen) == loosenAtOnce
+}
+
+// read takes in some events.
+func (t *entryTable) read(now time.Time, engine *conntrack.Engine) (found, more bool) {
+	for range entryReads {
 		n, err := t.events.Read(func(ev *nfct.Event) { t.news(now, engine, ev) })
 		if errors.Is(err, nfct.ErrOverrun) {
 			engine.Lost(now)
@@ -97,15 +113,11 @@ func (t *entryTable) gather(engine *conntrack.Engine) (found bool) {
 			t.failed.Error(t.log, "events of connection tracking are not read", err)
 		}
 		found = found || n > 0
-		if n == 0 || err != nil {
-			break
+		if n < nfct.MaxRead || err != nil {
+			return found, false
 		}
 	}
-	t.loosen = t.due(now, t.loosen[:0])
-	if _, err := t.table.Apply(t.loosen); err != nil {
-		t.failed.Error(t.log, "windows of connections are still tracked", err)
-	}
-	return found
+	return found, true
 }
 
 // news takes in one event.

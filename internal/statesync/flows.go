@@ -48,38 +48,34 @@ const maxStrangers = loader.MaxTargets
 
 func newFlowTable(path FlowPath, log *slog.Logger) *flowTable {
 	return &flowTable{
-		path: path, log: log, events: make([]loader.FlowEvent, 1024), begun: map[netip.Addr]uint32{},
+		path: path, log: log, events: make([]loader.FlowEvent, flowEvents), begun: map[netip.Addr]uint32{},
 		strangers: map[record.Address]struct{}{},
 	}
 }
 
-// maxEvents bounds how many events are taken in at once.
-const maxEvents = 16384
+// flowEvents is how many events are taken in under one hold of the lock.
+const flowEvents = 256
 
-// gather takes in what has become of flows. It reports whether there was anything.
-func (t *flowTable) gather(engine *conntrack.Engine) (found bool) {
+// gather takes in some of what has become of flows. It reports whether there was
+// anything, and whether there may be more.
+func (t *flowTable) gather(engine *conntrack.Engine) (found, more bool) {
+	now := time.Now()
 	for target := range t.strangers {
 		if _, known := t.path.Place(target.Netip()); known {
 			clear(t.strangers)
-			engine.Resync(time.Now())
+			engine.Resync(now)
 			break
 		}
 	}
-	for taken := 0; taken < maxEvents; {
-		n, lost, err := t.path.FlowEvents(t.events)
-		t.take(time.Now(), engine, t.events[:n])
-		if lost > 0 {
-			engine.Lost(time.Now())
-		}
-		if err != nil {
-			t.failed.Error(t.log, "flow events are not read", err)
-		}
-		found = found || n > 0
-		if taken += n; n < len(t.events) || err != nil {
-			break
-		}
+	n, lost, err := t.path.FlowEvents(t.events)
+	t.take(now, engine, t.events[:n])
+	if lost > 0 {
+		engine.Lost(now)
 	}
-	return found
+	if err != nil {
+		t.failed.Error(t.log, "flow events are not read", err)
+	}
+	return n > 0, n == len(t.events) && err == nil
 }
 
 // take hands events on. Most of a moment are of one target or two, so that the last

@@ -40,9 +40,9 @@ func (l *loosening) add(now time.Time, key record.EntryKey) {
 // forget drops an entry that is no more.
 func (l *loosening) forget(key record.EntryKey) { delete(l.young, key) }
 
-// due appends what is to be done by now, which is then no longer noted.
-func (l *loosening) due(now time.Time, ops []nfct.Op) []nfct.Op {
-	for ; len(l.queue) > 0 && now.Sub(l.queue[0].at) >= loosenAfter; l.queue = l.queue[1:] {
+// due appends what is to be done by now, so much at most, which is then no longer noted.
+func (l *loosening) due(now time.Time, ops []nfct.Op, most int) []nfct.Op {
+	for ; len(l.queue) > 0 && len(ops) < most && now.Sub(l.queue[0].at) >= loosenAfter; l.queue = l.queue[1:] {
 		key := l.queue[0].key
 		if _, there := l.young[key]; there {
 			delete(l.young, key)

@@ -37,7 +37,7 @@ func TestLoosening(t *testing.T) {
 		{time.Hour, nil},
 	} {
 		var got []uint16
-		for _, op := range l.due(start.Add(step.at), nil) {
+		for _, op := range l.due(start.Add(step.at), nil, 9) {
 			if op.Action != nfct.Loosen {
 				t.Errorf("after %v: %v, want loosening", step.at, op.Action)
 			}
@@ -75,7 +75,7 @@ func TestWalkedAreLoosened(t *testing.T) {
 		table.walked([]record.Entry{before, replica, loose, datagrams})
 		table.walked([]record.Entry{before})
 		var got []uint16
-		for _, op := range table.due(time.Now().Add(loosenAfter), nil) {
+		for _, op := range table.due(time.Now().Add(loosenAfter), nil, 9) {
 			got = append(got, op.Entry.Key.Tuple.SrcPort)
 		}
 		if !slices.Equal(got, tt.want) {

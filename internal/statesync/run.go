@@ -32,10 +32,26 @@ func (c *Channel) Run(ctx context.Context, hello func(membership.Packet)) error 
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.conn.run(inner, c.receive, c.rest) })
 	group.Go(func() error { c.keepTime(inner); return nil })
+	group.Go(func() error { c.adoptAll(inner); return nil })
 	group.Go(func() error { c.report(inner, hello); return nil })
 	err := group.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.engine.SetPeers(time.Now(), nil) // ends walks and sweeps
 	return errors.Join(err, c.closeTables())
+}
+
+// adoptAll adopts what the loop publishes, in a goroutine of its own: keepTime may be in
+// the middle of many events when the loop waits for its last word to be sent.
+func (c *Channel) adoptAll(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.facts.published:
+			c.adopt()
+		}
+	}
 }
 
 // receive takes in a datagram; rest is called after some.
@@ -94,11 +110,12 @@ const greetFor = 3 * time.Second
 // mayPreempt reports whether this host knows what it must to take a peer's place. Of a peer
 // that does not greet and is not known to be there, that is nothing.
 func (c *Channel) mayPreempt(now time.Time) bool {
-	if c.flows == nil && c.entries == nil {
+	if !c.replicates() {
 		return true
 	}
+	alive := c.facts.living()
 	for way, n := range c.peers {
-		there := c.alive[plain(n.Addr)] || now.Sub(c.opened) < greetFor
+		there := alive[plain(n.Addr)] || now.Sub(c.opened) < greetFor
 		state := c.engine.State(now, way)
 		if state == conntrack.Syncing || there && state != conntrack.InSync {
 			return false
@@ -150,14 +167,15 @@ func (c *Channel) keepTime(ctx context.Context) {
 		case <-c.retime:
 		case <-timer.C:
 		}
-		c.mu.Lock()
 		now := time.Now()
 		if !now.Before(look) {
 			if c.gather() {
 				found = now
 			}
 			look = now.Add(c.pause(now.Sub(found)))
+			now = time.Now()
 		}
+		c.mu.Lock()
 		if at, ok := c.engine.Deadline(); ok && !at.After(now) {
 			c.advance()
 		}
@@ -174,7 +192,7 @@ func (c *Channel) keepTime(ctx context.Context) {
 // some.
 func (c *Channel) pause(quiet time.Duration) time.Duration {
 	switch {
-	case c.flows == nil && c.entries == nil:
+	case !c.replicates():
 		return time.Hour
 	case quiet < busyFor:
 		return pollBusy
@@ -182,15 +200,34 @@ func (c *Channel) pause(quiet time.Duration) time.Duration {
 	return pollIdle
 }
 
-// gather takes in what has become of this host's flows and entries. It reports whether
-// there was anything.
-func (c *Channel) gather() bool {
-	found := false
-	if c.flows != nil {
-		found = c.flows.gather(c.engine)
-	}
-	if c.entries != nil {
-		found = c.entries.gather(c.engine) || found
+// maxPieces bounds how much is gathered at once: 16,384 events of each table.
+const maxPieces = 64
+
+// gather takes in what has become of this host's flows and entries, in pieces: whoever
+// waits for the lock gets it between two. It reports whether there was anything.
+func (c *Channel) gather() (found bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for range maxPieces {
+		some, more := c.gatherPieceLocked()
+		found = found || some
+		if !more {
+			break
+		}
+		c.mu.Unlock()
+		c.mu.Lock()
 	}
 	return found
+}
+
+// gatherPieceLocked reports whether there was anything, and whether there may be more.
+func (c *Channel) gatherPieceLocked() (found, more bool) {
+	if c.flows != nil {
+		found, more = c.flows.gather(c.engine)
+	}
+	if c.entries != nil {
+		foundEntry, moreEntries := c.entries.gather(c.engine)
+		found, more = found || foundEntry, more || moreEntries
+	}
+	return found, more
 }

@@ -300,6 +300,12 @@ func (e *Engine) Flush() {
 	}
 }
 
+// Flushed reports whether all that Flush was called for has left, to each peer that is
+// there.
+func (e *Engine) Flushed() bool {
+	return !slices.ContainsFunc(e.sessions, func(s *session) bool { return s.out.flush && s.out.phase == telling })
+}
+
 // tell takes in the time. It never goes backwards.
 func (e *Engine) tell(now time.Time) time.Duration {
 	e.now = max(e.now, now.Sub(e.origin))

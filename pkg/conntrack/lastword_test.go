@@ -42,3 +42,21 @@ func TestLastWordIsLast(t *testing.T) {
 		}
 	}
 }
+
+// TestFlushed: what is flushed leaves with the next step, and it is known that it has.
+func TestFlushed(t *testing.T) {
+	r := newRig(t, shape{})
+	a := r.hosts[0]
+	a.hold(vip1)
+	r.settle(time.Second)
+	a.open(keyOf(1, vip1), hostA)
+	a.engine.Flush()
+	if a.engine.Flushed() {
+		t.Error("flushed before the step")
+	}
+	before := a.engine.Status(a.now()).Peers[0].Sent.Datagrams
+	a.step()
+	if sent := a.engine.Status(a.now()).Peers[0].Sent.Datagrams; !a.engine.Flushed() || sent != before+1 {
+		t.Errorf("flushed: %t, %d datagrams sent, want 1", a.engine.Flushed(), sent-before)
+	}
+}

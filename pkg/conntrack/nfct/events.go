@@ -114,6 +114,9 @@ func (e *Events) Close() error { return unix.Close(e.fd) }
 // Figures returns the counts so far.
 func (e *Events) Figures() Figures { return e.figures }
 
+// MaxRead is how many events a Read takes at most: after fewer, no more waited.
+const MaxRead = slots
+
 // Read calls each for what is news among the events that wait, 64 at most, in order;
 // those of which the kernel had told too little come last, as they are now. The event
 // is valid only meanwhile, and each must not use the Table. Read returns how many events
