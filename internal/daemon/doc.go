@@ -11,6 +11,8 @@
 //
 // One goroutine, the loop, owns all state; whoever else wants to read it or
 // change it sends an event. Nothing the loop calls may block: adverts are single
-// system calls, and all that takes longer (addresses, scripts) is queued to a
-// goroutine that reports back with an event.
+// system calls, and all that takes longer (addresses, scripts, sockets) is queued to a
+// goroutine that reports back with an event. State sync is published facts, which its own
+// goroutine adopts. The loop waits for one thing, and for 20 ms at most: that the peers
+// have been sent the last changes of a VIP before the advert that resigns it.
 package daemon

@@ -41,6 +41,8 @@ type instance struct {
 	accused bool
 	// waiting is set while others go first to take a lost Active's place.
 	waiting *waiting
+	// unwired: it is to begin as soon as its socket is open.
+	unwired bool
 	// late is how late the timer of the last promotion was.
 	late time.Duration
 }

@@ -33,10 +33,28 @@ func (l *loop) linkChanged(now time.Time, c link.Change) {
 	}
 }
 
+// wireOpened lets the instances go on that wait for a socket.
+func (l *loop) wireOpened(now time.Time, ev wireOpened) {
+	l.wires.opened(ev)
+	for _, in := range l.instances {
+		switch {
+		case in.wire() != ev.key:
+		case in.unwired:
+			l.beginInstance(now, in)
+			l.reconcile()
+		default:
+			l.inspect(now, in)
+		}
+	}
+}
+
 // inspect tells the election of an instance's source address and of faults that
 // have come or gone.
 func (l *loop) inspect(now time.Time, in *instance) {
 	source, fault := in.condition(l.links, l.isVIP)
+	if fault == "" && l.wires.pending(in) {
+		return // until the socket is open, or cannot be
+	}
 	if fault == "" {
 		fault = l.wires.trouble(in)
 	}

@@ -53,8 +53,12 @@ type wires interface {
 	// trouble says why the instance's adverts cannot be received, empty when
 	// they can: a host that is deaf must not take over.
 	trouble(in *instance) string
-	// follow opens, reopens or closes what an interface's change asks for.
+	// pending reports whether the instance's socket is being opened.
+	pending(in *instance) bool
+	// follow opens, reopens or closes what an interface's change asks for. It does not
+	// wait: what was opened comes as wireOpened, and is handed to opened.
 	follow(instances []*instance, links map[string]link.State)
+	opened(wireOpened)
 }
 
 // owner takes and releases the VIPs of instances; it never blocks.
@@ -203,6 +207,8 @@ func (l *loop) handle(now time.Time, ev event) {
 		l.receive(now, ev)
 	case linkChanged:
 		l.linkChanged(now, ev.Change)
+	case wireOpened:
+		l.wireOpened(now, ev)
 	case checkUpdated:
 		l.checkUpdated(now, ev.Update)
 	case vipReported:
@@ -296,20 +302,29 @@ func (l *loop) begin(now time.Time) {
 	}
 	l.begun = true
 	for _, in := range l.instances {
-		resume := l.resume[in.Name]
-		delete(l.resume, in.Name)
-		if l.router.State(in.Name) == vrrp.Init && !resume {
-			// There is nothing to give up. It tells the owner that the VIPs, should
-			// anybody add them to the interface, do not belong there.
-			l.owner.Release(in.Name)
-		}
-		l.inspect(now, in)
-		l.perform(now, l.router.Step(now, in.Name, vrrp.Start{Resume: resume}))
-		if resume && l.router.State(in.Name) != vrrp.Active {
-			l.owner.Release(in.Name) // what the predecessor has left is not ours after all
-		}
+		l.beginInstance(now, in)
 	}
 	l.reconcile()
+}
+
+// beginInstance starts an instance. One whose socket is still being opened waits for that:
+// its first advert would be lost.
+func (l *loop) beginInstance(now time.Time, in *instance) {
+	if in.unwired = l.wires.pending(in); in.unwired || l.stopping {
+		return
+	}
+	resume := l.resume[in.Name]
+	delete(l.resume, in.Name)
+	if l.router.State(in.Name) == vrrp.Init && !resume {
+		// There is nothing to give up. It tells the owner that the VIPs, should
+		// anybody add them to the interface, do not belong there.
+		l.owner.Release(in.Name)
+	}
+	l.inspect(now, in)
+	l.perform(now, l.router.Step(now, in.Name, vrrp.Start{Resume: resume}))
+	if resume && l.router.State(in.Name) != vrrp.Active {
+		l.owner.Release(in.Name) // what the predecessor has left is not ours after all
+	}
 }
 
 func (l *loop) stop(now time.Time) {

@@ -162,8 +162,9 @@ func (h *host) newLoop(running context.Context, opts Options) (*loop, error) {
 	l.later = func(d time.Duration, ev event) {
 		time.AfterFunc(d, func() { l.post(running, ev) })
 	}
+	wires := newAdvertWires(running, l.post, h.log)
 	l.ports = ports{
-		wires:      newAdvertWires(running, l.post, h.log),
+		wires:      wires,
 		notifier:   h.notifier,
 		checker:    newCheckers(running, l.post, h.spawner, h.log),
 		timer:      h.timer,
@@ -184,7 +185,7 @@ func (h *host) newLoop(running context.Context, opts Options) (*loop, error) {
 			return nil, err
 		}
 	}
-	l.wires.follow(l.instances, l.links)
+	wires.start(l.instances, l.links)
 	l.checker.watch(l.cfg)
 	return l, nil
 }

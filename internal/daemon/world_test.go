@@ -235,6 +235,10 @@ func (x testWires) send(in *instance, b []byte, dst netip.Addr) error {
 
 func (testWires) trouble(*instance) string { return "" }
 
+func (testWires) pending(*instance) bool { return false }
+
+func (testWires) opened(wireOpened) {}
+
 func (testWires) follow([]*instance, map[string]link.State) {}
 
 type testOwner struct{ h *testHost }
