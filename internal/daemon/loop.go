@@ -9,11 +9,9 @@ import (
 	"hafast/internal/announce"
 	"hafast/internal/config"
 	"hafast/internal/control"
-	"hafast/internal/health"
 	"hafast/internal/link"
 	"hafast/internal/metrics"
 	"hafast/internal/notify"
-	"hafast/internal/ownership"
 	"hafast/internal/throttle"
 	"hafast/pkg/vrrp"
 )
@@ -29,22 +27,6 @@ const eventQueue = 1024
 const (
 	pauseSlack = 2 * time.Millisecond
 	settleTime = time.Millisecond
-)
-
-// event is what the loop reacts to.
-type event any
-
-type (
-	packetArrived struct {
-		iface  string
-		packet vrrp.Packet
-	}
-	linkChanged  struct{ link.Change }
-	checkUpdated struct{ health.Update }
-	vipReported  struct{ ownership.Event }
-	rivalClaimed struct{ announce.Claim }
-	// asked runs a client's request on the loop.
-	asked struct{ do func(now time.Time) }
 )
 
 // wires sends adverts.
@@ -169,7 +151,7 @@ func (l *loop) run(stop, kill, leave context.Context) {
 		l.arm()
 		select {
 		case ev := <-l.events:
-			l.handle(l.awake(), ev)
+			ev.handle(l, l.awake())
 		case <-l.timer.C():
 			l.tick(l.awake())
 		case <-renewals:
@@ -199,54 +181,6 @@ func (l *loop) busy() bool {
 		}
 	}
 	return false
-}
-
-func (l *loop) handle(now time.Time, ev event) {
-	switch ev := ev.(type) {
-	case packetArrived:
-		l.receive(now, ev)
-	case linkChanged:
-		l.linkChanged(now, ev.Change)
-	case wireOpened:
-		l.wireOpened(now, ev)
-	case checkUpdated:
-		l.checkUpdated(now, ev.Update)
-	case vipReported:
-		l.vipReported(now, ev.Event)
-	case rivalClaimed:
-		l.rivalClaimed(ev.Claim)
-	case claimStands:
-		l.claimStands(now, ev.Claim)
-	case configRead:
-		l.configRead(now, ev)
-	case prepared:
-		l.hostPrepared(now, ev.err)
-	case asked:
-		ev.do(now)
-	case legChanged:
-		l.legChanged(now, ev.LegEvent)
-	case livenessChanged:
-		l.livenessChanged(now, ev.Event)
-	case peerSpoke:
-		l.peerSpoke(now, ev.Peer)
-	case servicesFound:
-		l.servicesFound(ev.services)
-	case initialSyncOver:
-		l.fleet.syncOver = true
-		l.reconcile()
-	case gatewayFound:
-		l.fleet.gateway = ev
-		l.callWitness()
-	case readinessChanged:
-		l.readinessChanged(now, ev.ready)
-	case connectionsCounted:
-		l.fleet.connections = ev.n
-		l.reconcile()
-	case turnDue:
-		l.turnDue(now, l.instance(ev.instance))
-	case resumeDue:
-		l.resumeNow(now)
-	}
 }
 
 // arm sets the timer to the next deadline.

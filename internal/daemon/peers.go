@@ -212,6 +212,24 @@ func (l *loop) servicesFound(found []config.Service) {
 	l.reconcile()
 }
 
+// gatewayFound takes in the default gateway, who may be the witness.
+func (l *loop) gatewayFound(ev gatewayFound) {
+	l.fleet.gateway = ev
+	l.callWitness()
+}
+
+// connectionsCounted takes in how many connections haproxy holds.
+func (l *loop) connectionsCounted(n int) {
+	l.fleet.connections = n
+	l.reconcile()
+}
+
+// endInitialSync stops waiting for peers that have not been heard of.
+func (l *loop) endInitialSync() {
+	l.fleet.syncOver = true
+	l.reconcile()
+}
+
 // lookAround says what is looked at on this host.
 func (l *loop) lookAround() {
 	at := observed{pidfile: l.cfg.HAProxy.Pidfile, vips: l.vips(), iface: l.instances[0].Interface}
