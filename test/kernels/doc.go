@@ -17,7 +17,8 @@
 //
 // Two sorts of runs share all of this. A smoke run has no root image: busybox and
 // static test binaries are enough for the XDP program and its loader. A full run boots
-// a small Debian, with haproxy and the tools that the labs call.
+// a small Debian, with haproxy and the tools that the labs call, and with interfaces on
+// bridges of the host's, which have the queues and offloads that qemu's hub lacks.
 //
 // What is fetched or made once lies in a cache outside the tree. Everything there is
 // made under another name and renamed when it is complete, so an interrupted run

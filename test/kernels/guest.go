@@ -9,7 +9,10 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+
+	"hafast/test/kernels/nics"
 )
 
 // Guest is a virtual machine that runs the tests of a data image once and powers
@@ -23,9 +26,11 @@ type Guest struct {
 	Accel     string
 	CPUs      int
 	MemoryMiB int
-	// NICs are how many virtio interfaces there are, all on one wire.
-	NICs    int
-	Timeout time.Duration
+	// Networks are the virtio interfaces, numbered by the guest from eth0 on.
+	Networks []Network
+	// BridgeScript joins taps to their bridges; needed where a network is bridged.
+	BridgeScript string
+	Timeout      time.Duration
 	// Console gets what the kernel logs.
 	Console io.Writer
 }
@@ -53,6 +58,10 @@ func (g Guest) Run(ctx context.Context, results func(io.Reader) error) error {
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	cmd.WaitDelay = 5 * time.Second
+	if bridged(g.Networks) {
+		// Taps and bridges end with this namespace, and it ends with qemu.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	}
 	err = cmd.Start()
 	// What qemu has is its own; ours would keep the pipes from ending.
 	err = errors.Join(err, consoleEnd.Close(), portEnd.Close())
@@ -100,7 +109,9 @@ func (g Guest) arguments() []string {
 		"-device", "virtio-serial-pci", "-chardev", "file,id=results,path=/dev/fd/4",
 		"-device", "virtserialport,chardev=results,name=results",
 		"-kernel", g.Kernel.Image(), "-initrd", g.Initramfs,
-		"-append", "console=ttyS0 quiet panic=-1 net.ifnames=0 mitigations=off nokaslr rcupdate.rcu_expedited=1",
+		// What the kernel does not know itself is in the environment of its first process.
+		"-append", "console=ttyS0 quiet panic=-1 net.ifnames=0 mitigations=off nokaslr rcupdate.rcu_expedited=1 " +
+			nics.Variable + "=" + nics.Encode(names(g.Networks)),
 	}
 	disks := []struct{ serial, file string }{{"data", g.Data}, {"modules", g.Kernel.ModulesImage()}}
 	if g.Root != "" {
@@ -112,10 +123,5 @@ func (g Guest) arguments() []string {
 			"-drive", fmt.Sprintf("if=none,id=%s,format=raw,snapshot=on,file=%s", d.serial, strings.ReplaceAll(d.file, ",", ",,")),
 			"-device", fmt.Sprintf("virtio-blk-pci,drive=%s,serial=%s", d.serial, d.serial))
 	}
-	for i := range g.NICs {
-		args = append(args,
-			"-netdev", fmt.Sprintf("hubport,id=wire%d,hubid=0", i),
-			"-device", fmt.Sprintf("virtio-net-pci,netdev=wire%d,mac=52:54:00:00:00:%02x", i, i+1))
-	}
-	return args
+	return append(args, networkArguments(g.Networks, g.BridgeScript)...)
 }

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,6 +68,7 @@ const port = "@kernels release 6.1.0-57-cloud-amd64\n" +
 	"\x16=== RUN   TestNew\n    new_test.go:9: needs Linux 6.15\n\x16--- SKIP: TestNew (0.00s)\n" +
 	"\x16=== RUN   TestOld\n    old_test.go:9: needs Linux 5.8\n\x16--- SKIP: TestOld (0.00s)\n" +
 	"\x16=== RUN   TestElse\n    else_test.go:9: no promtool\n\x16--- SKIP: TestElse (0.00s)\n" +
+	"\x16=== RUN   TestNICs\n    nics_test.go:9: needs the network queues of a guest of test/kernels\n\x16--- SKIP: TestNICs (0.00s)\n" +
 	"\x16FAIL\n" +
 	"@kernels end pkg/a 1\n" +
 	"@kernels begin pkg/b\n" +
@@ -100,18 +102,26 @@ func TestJudge(t *testing.T) {
 	broken := []string{"pkg/b: exit status 127"}
 	for _, c := range []struct {
 		name            string
+		given           []Network
 		strict          bool
 		faults, excused []string
 	}{
-		{"full", false, append(bad, broken...), []string{"TestNew: needs Linux 6.15", "TestElse: skipped"}},
+		{"full", []Network{{Name: "hub", NICs: 4}}, false, slices.Concat(bad, broken), []string{"TestNew: needs Linux 6.15", "TestElse: skipped", "TestNICs: skipped"}},
 		{
-			"smoke", true,
-			append(append(bad, "pkg/a TestElse: skipped, but not for the kernel's age"), broken...),
+			"full, with the network",
+			[]Network{{Name: "queues", NICs: 3}},
+			false,
+			slices.Concat(bad, []string{"pkg/a TestNICs: skipped: it needs the network queues, and the guest was given it"}, broken),
+			[]string{"TestNew: needs Linux 6.15", "TestElse: skipped"},
+		},
+		{
+			"smoke", nil, true,
+			slices.Concat(bad, []string{"pkg/a TestElse: skipped, but not for the kernel's age", "pkg/a TestNICs: skipped, but not for the kernel's age"}, broken),
 			[]string{"TestNew: needs Linux 6.15"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v := Judge(k, read(t, port+"@kernels done\n"), c.strict)
+			v := Judge(k, c.given, read(t, port+"@kernels done\n"), c.strict)
 			faults, excused := judged(v)
 			if d := cmp.Diff(c.faults, faults); d != "" {
 				t.Error("faults (-want +got)\n", d)
@@ -119,7 +129,7 @@ func TestJudge(t *testing.T) {
 			if d := cmp.Diff(c.excused, excused); d != "" {
 				t.Error("excused (-want +got)\n", d)
 			}
-			if v.Passed != 1 || v.Failed != 1 || v.Skipped != 3 {
+			if v.Passed != 1 || v.Failed != 1 || v.Skipped != 4 {
 				t.Errorf("%d passed, %d failed, %d skipped", v.Passed, v.Failed, v.Skipped)
 			}
 		})
@@ -128,7 +138,7 @@ func TestJudge(t *testing.T) {
 
 // TestGuestThatEnds is of one that panics in the middle of a test.
 func TestGuestThatEnds(t *testing.T) {
-	v := Judge(Kernel{Release: "6.1.0"}, read(t, "@kernels begin pkg/a\n\x16=== RUN   TestPanic\nsome"), true)
+	v := Judge(Kernel{Release: "6.1.0"}, nil, read(t, "@kernels begin pkg/a\n\x16=== RUN   TestPanic\nsome"), true)
 	faults, _ := judged(v)
 	want := []string{"pkg/a TestPanic: did not end", "pkg/a: the guest ended in it", ": the guest ended before its tests"}
 	if d := cmp.Diff(want, faults); d != "" {

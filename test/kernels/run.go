@@ -17,10 +17,11 @@ type Options struct {
 	Series  []Series
 	Payload Payload
 	// Full boots the Debian of the root image; without it there is busybox alone.
-	Full  bool
-	NICs  int
-	Accel string // as in Guest
-	CPUs  int
+	Full bool
+	// Networks are what each guest is given. Those with Bridge need CanBridge.
+	Networks []Network
+	Accel    string // as in Guest
+	CPUs     int
 	// Parallel is how many guests run at once.
 	Parallel int
 	Timeout  time.Duration // for a guest
@@ -49,6 +50,10 @@ func Run(ctx context.Context, o Options) ([]Report, error) {
 		return nil, err
 	}
 	o.Fetcher.Progress("built %d test binaries in %v", len(o.Payload.Tests), time.Since(began).Round(time.Second))
+
+	if err := os.WriteFile(filepath.Join(work, bridgeScriptName), bridgeScript, 0o755); err != nil {
+		return nil, fmt.Errorf("write the bridges' script: %w", err)
+	}
 
 	kernels, root, err := o.fetch(ctx)
 	if err != nil {
@@ -121,7 +126,8 @@ func (o Options) boot(ctx context.Context, k Kernel, data, root, work string) (r
 	o.Fetcher.Progress("%s: booting %s", k.Series, k.Release)
 	guest := Guest{
 		Kernel: k, Initramfs: initramfs, Data: data, Root: root,
-		Accel: o.Accel, CPUs: o.CPUs, MemoryMiB: 2048, NICs: o.NICs, Timeout: o.Timeout, Console: console,
+		Accel: o.Accel, CPUs: o.CPUs, MemoryMiB: 2048, Timeout: o.Timeout, Console: console,
+		Networks: o.Networks, BridgeScript: filepath.Join(work, bridgeScriptName),
 	}
 	r.Err = guest.Run(ctx, func(port io.Reader) error {
 		if o.Verbose != nil {
@@ -129,7 +135,7 @@ func (o Options) boot(ctx context.Context, k Kernel, data, root, work string) (r
 		}
 		var err error
 		r.Results, err = ReadResults(ctx, port, func(p PackageResult) {
-			one := Judge(k, Results{Packages: []PackageResult{p}, Done: true}, o.Strict)
+			one := Judge(k, o.Networks, Results{Packages: []PackageResult{p}, Done: true}, o.Strict)
 			o.Fetcher.Progress("%s: %s: %d passed, %d failed, %d skipped in %v", k.Series, p.Package,
 				one.Passed, one.Failed, one.Skipped, p.Took.Round(time.Second))
 			for _, f := range one.Faults {
@@ -142,7 +148,7 @@ func (o Options) boot(ctx context.Context, k Kernel, data, root, work string) (r
 		r.Err = errors.New("the guest did not boot; -v shows its console")
 	}
 	if r.Results.Release != "" {
-		r.Verdict = Judge(k, r.Results, o.Strict)
+		r.Verdict = Judge(k, o.Networks, r.Results, o.Strict)
 	}
 	return r
 }

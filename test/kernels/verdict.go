@@ -3,7 +3,10 @@ package kernels
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+
+	"hafast/test/kernels/nics"
 )
 
 // needs matches the words by which a test says that a kernel is too old for it.
@@ -27,12 +30,14 @@ type Verdict struct {
 
 // Judge counts results. A test may skip what its kernel is too old for, and has to say
 // so with "needs Linux X.Y"; a skip that says so on X.Y or later is a fault, or a
-// feature that has broken would pass as one that is missing. Other skips are faults
-// where strict is set.
-func Judge(k Kernel, results Results, strict bool) Verdict {
+// feature that has broken would pass as one that is missing. So is a skip for want of a
+// network (package nics) that the guest was given. Other skips are faults where strict is
+// set.
+func Judge(k Kernel, given []Network, results Results, strict bool) Verdict {
 	var v Verdict
+	judge := func(output string) (string, bool) { return judgeSkip(k, given, output, strict) }
 	for _, p := range results.Packages {
-		v.judgePackage(k, p, strict)
+		v.judgePackage(p, judge)
 	}
 	if !results.Done {
 		v.Faults = append(v.Faults, Fault{Why: "the guest ended before its tests"})
@@ -40,7 +45,7 @@ func Judge(k Kernel, results Results, strict bool) Verdict {
 	return v
 }
 
-func (v *Verdict) judgePackage(k Kernel, p PackageResult, strict bool) {
+func (v *Verdict) judgePackage(p PackageResult, judgeSkip func(output string) (why string, excused bool)) {
 	faulty := false
 	for _, t := range p.Tests {
 		top := !strings.Contains(t.Name, "/")
@@ -68,7 +73,7 @@ func (v *Verdict) judgePackage(k Kernel, p PackageResult, strict bool) {
 			v.Skipped++
 		}
 		var excused bool
-		if f.Why, excused = judgeSkip(k, t.Output, strict); excused {
+		if f.Why, excused = judgeSkip(t.Output); excused {
 			v.Excused = append(v.Excused, f)
 		} else {
 			v.Faults = append(v.Faults, f)
@@ -94,9 +99,12 @@ func hasFailedChild(tests []TestResult, name string) bool {
 }
 
 // judgeSkip says why a test was skipped, and whether that is all right.
-func judgeSkip(k Kernel, output string, strict bool) (why string, excused bool) {
+func judgeSkip(k Kernel, given []Network, output string, strict bool) (why string, excused bool) {
 	wanted := needs.FindStringSubmatch(output)
+	network := nics.Needed(output)
 	switch {
+	case slices.ContainsFunc(given, func(n Network) bool { return n.Name == network && n.NICs > 0 }):
+		return fmt.Sprintf("skipped: it needs the network %s, and the guest was given it", network), false
 	case wanted == nil && strict:
 		return "skipped, but not for the kernel's age", false
 	case wanted == nil:

@@ -1,17 +1,12 @@
 package attach_test
 
 import (
-	"os"
-	"strings"
 	"testing"
 
 	"hafast/internal/link/nstest"
 	"hafast/pkg/loader"
+	"hafast/test/kernels/nics"
 )
-
-// NICsVariable names the environment variable with the interfaces of a guest that may
-// be attached to.
-const NICsVariable = "HAFAST_NICS"
 
 func TestLoads(t *testing.T) {
 	nstest.Enter(t)
@@ -30,14 +25,15 @@ func onVeth(t *testing.T, mode loader.Mode) {
 	attach(t, "a", mode)
 }
 
-// onNICs attaches to each interface of the guest, and to a veth where there is no guest.
+// onNICs attaches to each interface that the guest has on qemu's hub, and to a veth where
+// there is no guest.
 func onNICs(t *testing.T, mode loader.Mode) {
-	nics := strings.Fields(os.Getenv(NICsVariable))
-	if len(nics) == 0 {
+	given := nics.Given("hub")
+	if given == nil {
 		onVeth(t, mode)
 		return
 	}
-	for _, nic := range nics {
+	for _, nic := range given {
 		t.Run(nic, func(t *testing.T) {
 			nstest.Up(t, nic)
 			attach(t, nic, mode)

@@ -22,9 +22,6 @@ ulimit -n 20000
 
 modprobe virtio_net
 modprobe veth
-HAFAST_NICS=$(cd /sys/class/net && echo eth*)
-[ "$HAFAST_NICS" != "eth*" ] || HAFAST_NICS=
-export HAFAST_NICS
 
 for name in /sys/class/virtio-ports/*/name; do
 	if [ "$(cat "$name")" = results ]; then

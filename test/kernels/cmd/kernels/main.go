@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -50,6 +51,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	opts.Fetcher.Progress = progress
 	if opts.Fetcher.Mirrors == (kernels.Mirrors{}) {
 		opts.Fetcher.Mirrors = kernels.HostMirrors(ctx)
+	}
+	if err := kernels.CanBridge(); err != nil {
+		opts.Networks = slices.DeleteFunc(opts.Networks, func(n kernels.Network) bool {
+			if n.Bridge {
+				progress("no network %s for the guests: %v", n.Name, err)
+			}
+			return n.Bridge
+		})
 	}
 	if opts.Payload.Module, err = moduleRoot(ctx); err != nil {
 		fmt.Fprintln(stderr, "kernels:", err)
@@ -99,13 +108,13 @@ func parse(args []string, stderr io.Writer) (kernels.Options, error) {
 		series   = flags.String("kernels", "", "kernels, with commas: "+strings.Join(kernels.AllSeries(), ", ")+" (default: all, or "+strings.Join(kernels.SmokeSeries(), " and ")+" with -smoke)")
 		packages = flags.String("package", "", "packages whose tests run, with commas, as ./test/wires (default: a list of those that depend on the kernel)")
 		pattern  = flags.String("run", "", "run these tests alone, as go test -run takes it")
+		hub      = flags.Int("nics", 4, "virtio interfaces on the guest's network named hub")
 		timeout  = flags.Duration("timeout", 0, "for a guest (default 60m, or 10m with -smoke)")
 		verbose  = flags.Bool("v", false, "print the guest's console and its tests' output")
 		mirror   = flags.String("mirror", "", "Debian archive (default: the host's)")
 		security = flags.String("security-mirror", "", "archive of Debian's security updates (default: the host's)")
 	)
 	flags.StringVar(&o.Keep, "keep", "", "keep the kernels' logs in this folder")
-	flags.IntVar(&o.NICs, "nics", 4, "virtio interfaces of a guest, all on one wire")
 	flags.StringVar(&o.Accel, "accel", "tcg", "qemu's accelerator: tcg, which works everywhere, or kvm")
 	flags.IntVar(&o.CPUs, "cpus", 0, "processors of a guest (default 2, for the pair's daemons; 1 with -smoke)")
 	flags.IntVar(&o.Parallel, "parallel", 0, "guests that run at once (default: as many as there are processors for)")
@@ -151,6 +160,10 @@ func parse(args []string, stderr io.Writer) (kernels.Options, error) {
 	}
 	if *mirror != "" {
 		o.Fetcher.Mirrors = kernels.Mirrors{Main: *mirror, Security: *security}
+	}
+	o.Networks = []kernels.Network{{Name: "hub", NICs: *hub}}
+	if !*smoke {
+		o.Networks = append(o.Networks, bridgedNetworks()...)
 	}
 	o.Full, o.Strict, o.Timeout = !*smoke, *smoke, limit
 	o.Payload.Tests, o.Payload.Daemon = tests, !*smoke

@@ -23,7 +23,16 @@ func TestParse(t *testing.T) {
 			t.Errorf("got %+v, want package %s", got, want)
 		}
 	}
-	if o, err = parse([]string{"-smoke"}, io.Discard); err != nil || o.Full || !o.Strict || len(o.Series) != 2 {
+	// A network of the pair has an interface for each host and for the client.
+	for _, n := range o.Networks {
+		if want := map[bool]int{false: 4, true: 3}[n.Bridge]; n.NICs != want {
+			t.Errorf("network %s has %d interfaces, want %d", n.Name, n.NICs, want)
+		}
+	}
+	if len(o.Networks) != 4 || o.Networks[0].Name != "hub" {
+		t.Errorf("networks %+v", o.Networks)
+	}
+	if o, err = parse([]string{"-smoke", "-nics", "2"}, io.Discard); err != nil || o.Full || !o.Strict || len(o.Series) != 2 || len(o.Networks) != 1 || o.Networks[0].NICs != 2 {
 		t.Errorf("smoke: got %+v, %v", o, err)
 	}
 	for _, args := range [][]string{{"-kernels", "1.2"}, {"stray"}, {"-mirror", "http://archive.example"}, {"-nonsense"}} {
