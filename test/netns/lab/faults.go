@@ -35,7 +35,7 @@ func (h *Host) Revive() error {
 // `bridge link set dev PORT state N` does.
 func (h *Host) setPorts(state uint8) error {
 	err := h.lab.sw.do(func() error {
-		for _, port := range append([]string{h.Name}, h.morePorts...) {
+		for _, port := range h.ports {
 			if err := setPort(port, state); err != nil {
 				return err
 			}

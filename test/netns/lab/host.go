@@ -33,8 +33,9 @@ type Host struct {
 	lab  *Lab
 	ns   *namespace
 	spec HostSpec
-	// morePorts are the switch's ports of the host's interfaces other than eth0.
-	morePorts []string
+	// ports are the ports of the switch's bridges that the host is plugged into: eth0's has
+	// the host's name and comes first.
+	ports []string
 	// dead says that it is dead to the others: see SilentDeath.
 	dead atomic.Bool
 	// sysctls are the values of those that daemons change, as the host was built.

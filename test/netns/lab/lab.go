@@ -127,7 +127,7 @@ func (l *Lab) layAnother(h *Host) error {
 	mac := slices.Clone(h.MAC)
 	mac[1] = 1
 	c := cable{port: h.Name + "-1", bridge: bridgeName, iface: "eth1", mac: mac}
-	h.morePorts = append(h.morePorts, c.port)
+	h.ports = append(h.ports, c.port)
 	return l.lay(h, c)
 }
 
@@ -287,6 +287,7 @@ func (l *Lab) addHost(nsName string, spec HostSpec) error {
 		lab:   l,
 		ns:    ns,
 		spec:  spec,
+		ports: []string{spec.Name},
 	}
 	l.hosts = append(l.hosts, h)
 	if err := os.Mkdir(h.Dir, 0o755); err != nil {

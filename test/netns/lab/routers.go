@@ -125,7 +125,7 @@ func (l *Lab) makeRouter(ctx context.Context, h *Host) error {
 		if err := l.lay(h, c); err != nil {
 			return err
 		}
-		h.morePorts = append(h.morePorts, c.port)
+		h.ports = append(h.ports, c.port)
 		if err := errors.Join(h.disableChecksumOffload(c.iface), h.withLink(c.iface, netlink.LinkSetUp),
 			h.AddAddr(c.iface, netip.PrefixFrom(addr, 24))); err != nil {
 			return err
