@@ -24,11 +24,11 @@ type conn struct {
 	node string
 }
 
-// dial opens one and has a first request answered.
-func (p *pair) dial(ctx context.Context) (*conn, error) {
+// dial opens one to a VIP and has a first request answered.
+func (p *pair) dial(ctx context.Context, vip netip.Addr) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	raw, err := p.client.Dial(ctx, "tcp", netip.AddrPortFrom(p.wire.vip, port).String())
+	raw, err := p.client.Dial(ctx, "tcp", netip.AddrPortFrom(vip, port).String())
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +70,8 @@ func (t tally) String() string {
 	return text
 }
 
-// fresh opens so many new connections, some at a time, and closes them again.
-func (p *pair) fresh(n int) tally {
+// fresh opens so many new connections to a VIP, some at a time, and closes them again.
+func (p *pair) fresh(vip netip.Addr, n int) tally {
 	p.t.Helper()
 	out := tally{nodes: make(map[string]int)}
 	var mu sync.Mutex
@@ -79,7 +79,7 @@ func (p *pair) fresh(n int) tally {
 	for worker := range workers {
 		wg.Go(func() {
 			for range n / workers {
-				c, err := p.dial(p.t.Context())
+				c, err := p.dial(p.t.Context(), vip)
 				mu.Lock()
 				if err != nil {
 					out.failed = append(out.failed, fmt.Errorf("worker %d: %w", worker, err))
@@ -100,27 +100,38 @@ func (p *pair) fresh(n int) tally {
 // workers open connections at the same time.
 const workers = 4
 
-// hold opens connections that stay.
+// hold opens so many connections to each VIP, which stay.
 func (p *pair) hold(n int) (held []*conn) {
 	p.t.Helper()
-	for range n {
-		c, err := p.dial(p.t.Context())
-		check(p.t, err)
-		p.t.Cleanup(func() { _ = c.Close() })
-		held = append(held, c)
+	for _, network := range p.wire.networks {
+		for range n {
+			c, err := p.dial(p.t.Context(), network.vip)
+			check(p.t, err)
+			p.t.Cleanup(func() { _ = c.Close() })
+			held = append(held, c)
+		}
 	}
 	return held
 }
 
-// asked asks each again, and returns how many of each node's still are where they were.
+// asked asks each again, and returns how many of each node's still are where they were. All
+// are asked at once: one that is lost takes answerTimeout.
 func asked(held []*conn) (alive, lost map[string]int) {
 	alive, lost = make(map[string]int), make(map[string]int)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
 	for _, c := range held {
-		if node, err := c.ask(); err == nil && node == c.node {
-			alive[c.node]++
-		} else {
-			lost[c.node]++
-		}
+		wg.Go(func() {
+			node, err := c.ask()
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil && node == c.node {
+				alive[c.node]++
+			} else {
+				lost[c.node]++
+			}
+		})
 	}
+	wg.Wait()
 	return alive, lost
 }

@@ -14,7 +14,7 @@ func card() wire { return wire{name: "card", config: "xdp: native\n"} }
 // kept checks that new connections are all answered, by the Active.
 func (p *pair) kept(when string) {
 	p.t.Helper()
-	if got := p.fresh(newConnections); len(got.failed) > 0 || got.nodes[lab.HostA] != newConnections {
+	if got := p.fresh(lab.VIP, newConnections); len(got.failed) > 0 || got.nodes[lab.HostA] != newConnections {
 		p.t.Errorf("%s: %v", when, got)
 	}
 }
@@ -23,7 +23,7 @@ func (p *pair) kept(when string) {
 func (p *pair) back() {
 	p.t.Helper()
 	p.shared(p.a, lab.HostA, lab.HostB)
-	if got := p.fresh(newConnections); len(got.failed) > 0 || got.nodes[lab.HostB] == 0 {
+	if got := p.fresh(lab.VIP, newConnections); len(got.failed) > 0 || got.nodes[lab.HostB] == 0 {
 		p.t.Errorf("the wire is whole again: %v", got)
 	}
 }
@@ -82,7 +82,7 @@ func TestOneWayLink(t *testing.T) {
 		slices.Sort(states)
 		return slices.Equal(states, []string{string(lab.StateActive), string(lab.StateBackup)})
 	})
-	if got := p.fresh(newConnections); len(got.failed) > 0 {
+	if got := p.fresh(lab.VIP, newConnections); len(got.failed) > 0 {
 		t.Errorf("over a one-way link: %v", got)
 	}
 	check(t, p.a.DressPort())
