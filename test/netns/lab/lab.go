@@ -128,7 +128,10 @@ func (l *Lab) layAnother(h *Host) error {
 	mac[1] = 1
 	c := cable{port: h.Name + "-1", bridge: bridgeName, iface: "eth1", mac: mac}
 	h.ports = append(h.ports, c.port)
-	return l.lay(h, c)
+	if err := l.lay(h, c); err != nil {
+		return err
+	}
+	return h.disableChecksumOffload(c.iface)
 }
 
 // build makes a lab of hosts and bridges, and then furnishes it. On error nothing is
