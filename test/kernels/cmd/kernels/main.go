@@ -141,7 +141,7 @@ func parse(args []string, stderr io.Writer) (kernels.Options, error) {
 	if *packages != "" {
 		tests = nil
 		for p := range strings.SplitSeq(*packages, ",") {
-			tests = append(tests, kernels.Tests{Package: filepath.Clean(p), Timeout: packageTimeout})
+			tests = append(tests, kernels.Tests{Package: filepath.Clean(p), Timeout: max(packageTimeout, *timeout)})
 		}
 	}
 	if *pattern != "" {

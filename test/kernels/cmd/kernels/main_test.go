@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"hafast/test/kernels"
 )
 
 func TestParse(t *testing.T) {
-	o, err := parse([]string{"-kernels", "6.12,newest", "-package", "./internal/link,pkg/loader/", "-run", "TestX"}, io.Discard)
+	o, err := parse([]string{"-kernels", "6.12,newest", "-package", "./internal/link,pkg/loader/", "-run", "TestX", "-timeout", "25m"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -19,8 +20,8 @@ func TestParse(t *testing.T) {
 		t.Errorf("got %+v", o)
 	}
 	for i, want := range []string{"internal/link", "pkg/loader"} {
-		if got := o.Payload.Tests[i]; got.Package != want || got.Run != "TestX" {
-			t.Errorf("got %+v, want package %s", got, want)
+		if got := o.Payload.Tests[i]; got.Package != want || got.Run != "TestX" || got.Timeout != 25*time.Minute {
+			t.Errorf("got %+v, want package %s for 25m", got, want)
 		}
 	}
 	// A network of the pair has an interface for each host and for the client.
