@@ -40,6 +40,9 @@ func (system) XDP(device, bpfDir string) (XDP, error) {
 	if x.Native, err = native(l.Attrs().Index); err != nil {
 		return XDP{}, err
 	}
+	if loader.NeverNative(device) {
+		x.Native = NativeNo // what the kernel says is about the driver, not about this card
+	}
 	if now := l.Attrs().Xdp; now != nil && now.Attached {
 		x.Program = &Program{ID: now.ProgId}
 		if now.ProgId != 0 {

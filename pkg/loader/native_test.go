@@ -24,7 +24,7 @@ func TestObstacles(t *testing.T) {
 		{"LRO", func(n *nic) { n.lro = true }, []string{"LRO is on (ethtool -K eth0 lro off)"}},
 		{"GRO_HW", func(n *nic) { n.hwGRO = true }, []string{"GRO_HW is on (ethtool -K eth0 rx-gro-hw off)"}},
 		{"GRO_HW of virtio", func(n *nic) { n.hwGRO, n.driver = true, "virtio_net" }, []string{
-			"GRO_HW is on (ethtool -K eth0 rx-gro-hw off; if that is fixed, the hypervisor has to: guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off of virtio-net)",
+			"GRO_HW is on (ethtool -K eth0 rx-gro-hw off; if that is fixed, the hypervisor has to: ctrl_guest_offloads=on, or guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off of virtio-net)",
 		}},
 		{"jumbo frames", func(n *nic) { n.mtu = 9000 }, []string{
 			"MTU 9000 is more than fits a page (ip link set dev eth0 mtu 3498, or Linux 5.18 or later)",
@@ -45,6 +45,26 @@ func TestObstacles(t *testing.T) {
 		test.spoil(&n)
 		if got := n.obstacles(); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestNeverNative(t *testing.T) {
+	fixed := nic{name: "eth0", driver: "virtio_net", hwGRO: true, hwGROFixed: true}
+	changed, off, other := fixed, fixed, fixed
+	changed.hwGROFixed, off.hwGRO, other.driver = false, false, "ena"
+	for _, test := range []struct {
+		name string
+		nic  nic
+		want bool
+	}{
+		{"a hypervisor that merges segments", fixed, true},
+		{"one that lets the driver stop it", changed, false},
+		{"one that does not merge", off, false},
+		{"another driver", other, false},
+	} {
+		if got := test.nic.neverNative(); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}
 }

@@ -23,6 +23,8 @@ type nic struct {
 	// lro and hwGRO: the card joins frames to longer ones, which programs would not
 	// see as they came.
 	lro, hwGRO bool
+	// hwGROFixed: nobody on this machine can switch hwGRO.
+	hwGROFixed bool
 	// queues that both send and receive, as drivers of cards have them: in use and at
 	// most; 0 where the driver does not say.
 	queues, maxQueues int
@@ -43,7 +45,7 @@ func (n nic) obstacles() (found []string) {
 	if n.hwGRO {
 		text := fmt.Sprintf("GRO_HW is on (ethtool -K %s rx-gro-hw off", n.name)
 		if n.driver == "virtio_net" {
-			text += "; if that is fixed, the hypervisor has to: guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off of virtio-net"
+			text += "; if that is fixed, the hypervisor has to: ctrl_guest_offloads=on, or guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off of virtio-net"
 		}
 		say("%s)", text)
 	}
@@ -65,6 +67,14 @@ func (n nic) obstacles() (found []string) {
 	return found
 }
 
+// neverNative reports whether the driver is sure to refuse native XDP on this interface: a
+// virtio card whose hypervisor merges segments, and does not let the driver stop it.
+func (n nic) neverNative() bool { return n.driver == "virtio_net" && n.hwGRO && n.hwGROFixed }
+
+// NeverNative reports whether the interface's driver is sure to refuse native XDP, though it
+// says that it has it. Obstacles has the reason.
+func NeverNative(device string) bool { return readNIC(device, false).neverNative() }
+
 // Obstacles lists what drivers commonly refuse native XDP for and this interface has,
 // each with its remedy. What cannot be found out is left out.
 func Obstacles(device string) []string {
@@ -81,7 +91,7 @@ func readNIC(device string, frames bool) nic {
 		n.mtu = l.Attrs().MTU
 	}
 	n.cpus, _ = ebpf.PossibleCPU()
-	n.lro, n.hwGRO = offloads(device)
+	n.lro, n.hwGRO, n.hwGROFixed = offloads(device)
 	c := readChannels(device)
 	n.queues, n.maxQueues = int(c.UsedCombined), int(c.MaxCombined)
 	return n
@@ -129,11 +139,11 @@ func readChannels(device string) (c channels) {
 	return c
 }
 
-// offloads reads whether the card joins frames.
-func offloads(device string) (lro, hwGRO bool) {
+// offloads reads whether the card joins frames, and whether that can be changed.
+func offloads(device string) (lro, hwGRO, hwGROFixed bool) {
 	names := featureNames(device)
 	if len(names) == 0 {
-		return false, false
+		return false, false, false
 	}
 	// struct ethtool_gfeatures: cmd, the number of blocks of 32 features, and for each
 	// block available, requested, active and never_changed.
@@ -142,18 +152,19 @@ func offloads(device string) (lro, hwGRO bool) {
 	binary.NativeEndian.PutUint32(request, unix.ETHTOOL_GFEATURES)
 	binary.NativeEndian.PutUint32(request[4:], uint32(blocks))
 	if err := ethtool(device, request); err != nil {
-		return false, false
+		return false, false, false
 	}
-	active := func(i int) bool { return binary.NativeEndian.Uint32(request[8+16*(i/32)+8:])&(1<<(i%32)) != 0 }
+	const available, activated = 0, 8
+	is := func(what, i int) bool { return binary.NativeEndian.Uint32(request[8+16*(i/32)+what:])&(1<<(i%32)) != 0 }
 	for i, name := range names {
 		switch name {
 		case "rx-lro":
-			lro = active(i)
+			lro = is(activated, i)
 		case "rx-gro-hw":
-			hwGRO = active(i)
+			hwGRO, hwGROFixed = is(activated, i), !is(available, i)
 		}
 	}
-	return lro, hwGRO
+	return lro, hwGRO, hwGROFixed
 }
 
 // featureNames are the kernel's names of offloads, by their bits.
