@@ -3,6 +3,7 @@ package lab
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os/exec"
@@ -23,18 +24,23 @@ const xdpPass = 2
 // which that end can only take with XDP running there; otherwise it is lost, and
 // nothing but a counter of ethtool's (rx_queue_0_xdp_tx_errors) tells.
 func newPassProgram() (*ebpf.Program, error) {
-	pass, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "lab_port",
-		Type: ebpf.XDP,
-		// Without this flag (Linux 5.18) the kernel would cap the MTU of the hosts.
-		Flags:        unix.BPF_F_XDP_HAS_FRAGS,
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()},
-		License:      "GPL",
-	})
+	pass, err := loadForPort("lab_port", asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()})
 	if err != nil {
 		return nil, fmt.Errorf("load the ports' XDP program: %w", err)
 	}
 	return pass, nil
+}
+
+// loadForPort loads a program that takes frames of any length. Before Linux 5.18 there are no
+// such: the kernel then caps the MTU of hosts whose ports run it.
+func loadForPort(name string, instructions asm.Instructions) (*ebpf.Program, error) {
+	spec := &ebpf.ProgramSpec{Name: name, Type: ebpf.XDP, Flags: unix.BPF_F_XDP_HAS_FRAGS, Instructions: instructions, License: "GPL"}
+	program, err := ebpf.NewProgram(spec)
+	if errors.Is(err, unix.EINVAL) {
+		spec.Flags = 0
+		return ebpf.NewProgram(spec)
+	}
+	return program, err
 }
 
 // cable joins an interface of a host to a bridge of the switch.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -77,9 +76,7 @@ func tail(program asm.Instructions) asm.Instructions {
 
 // filterPort puts a program on the host's port in place of the one that is there.
 func (h *Host) filterPort(instructions asm.Instructions) error {
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "lab_filter", Type: ebpf.XDP, License: "GPL", Flags: unix.BPF_F_XDP_HAS_FRAGS, Instructions: instructions,
-	})
+	program, err := loadForPort("lab_filter", instructions)
 	if err != nil {
 		return fmt.Errorf("load the filter of port %s: %w", h.Name, err)
 	}
