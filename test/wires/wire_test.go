@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/features"
+
 	"hafast/internal/control"
 	"hafast/test/netns/lab"
 )
@@ -87,6 +89,22 @@ func virtual(name, nics, mode, reason string) wire {
 	}
 }
 
+// oneQueue is a wire of virtio interfaces with a queue for each direction. Native mode then
+// sends under a lock; before Linux 5.13 the driver refused it.
+func oneQueue() wire {
+	mode, reason := control.ModeNative, ""
+	if olderThan(5, 13) {
+		mode, reason = control.ModeGeneric, "has no queues or memory left"
+	}
+	return virtual("virtio, one queue", "one-queue", mode, reason)
+}
+
+// olderThan reports whether the running kernel is older than a version.
+func olderThan(major, minor uint32) bool {
+	version, err := features.LinuxVersionCode()
+	return err == nil && version < major<<16|minor<<8
+}
+
 func wires() []wire {
 	const vlan = "ip link add link eth0 name eth0.7 type vlan id 7"
 	bond := func(mode string) []string {
@@ -124,7 +142,7 @@ func wires() []wire {
 			w.networks = []network{own6.on("eth0")}
 		}),
 		{name: "MTU 9000", options: lab.Options{MTU: 9000}, lay: []string{"ip link set eth0 mtu 9000"}},
-		virtual("virtio, one queue", "one-queue", control.ModeNative, ""),
+		oneQueue(),
 		virtual("virtio, several queues", "queues", control.ModeNative, ""),
 		// The host merges segments, which native XDP cannot take, and no driver can stop it.
 		virtual("virtio, no offload control", "no-offload-control", control.ModeGeneric, "has no native XDP"),
