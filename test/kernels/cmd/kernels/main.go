@@ -109,7 +109,7 @@ func parse(args []string, stderr io.Writer) (kernels.Options, error) {
 		packages = flags.String("package", "", "packages whose tests run, with commas, as ./test/wires (default: a list of those that depend on the kernel)")
 		pattern  = flags.String("run", "", "run these tests alone, as go test -run takes it")
 		hub      = flags.Int("nics", 4, "virtio interfaces on the guest's network named hub")
-		timeout  = flags.Duration("timeout", 0, "for a guest (default 60m, or 10m with -smoke)")
+		timeout  = flags.Duration("timeout", 0, "for a guest (default 90m, or 10m with -smoke)")
 		verbose  = flags.Bool("v", false, "print the guest's console and its tests' output")
 		mirror   = flags.String("mirror", "", "Debian archive (default: the host's)")
 		security = flags.String("security-mirror", "", "archive of Debian's security updates (default: the host's)")
@@ -125,7 +125,7 @@ func parse(args []string, stderr io.Writer) (kernels.Options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	names, tests, limit, cpus := kernels.AllSeries(), fullTests(), 60*time.Minute, 2
+	names, tests, limit, cpus := kernels.AllSeries(), fullTests(), 90*time.Minute, 2
 	if *smoke {
 		names, tests, limit, cpus = kernels.SmokeSeries(), smokeTests(), 10*time.Minute, 1
 	}

@@ -10,7 +10,7 @@ import (
 const packageTimeout = 10 * time.Minute
 
 // wiresTimeout is for the wires, each of which takes a pair through its life.
-const wiresTimeout = 40 * time.Minute
+const wiresTimeout = time.Hour
 
 // smokeTests need nothing but the kernel. Left to full runs is what takes
 // long in a guest, as every load of the program takes a second there: floods, rows that
