@@ -89,16 +89,6 @@ func virtual(name, nics, mode, reason string) wire {
 	}
 }
 
-// oneQueue is a wire of virtio interfaces with a queue for each direction. Native mode then
-// sends under a lock; before Linux 5.13 the driver refused it.
-func oneQueue() wire {
-	mode, reason := control.ModeNative, ""
-	if olderThan(5, 13) {
-		mode, reason = control.ModeGeneric, "has no queues or memory left"
-	}
-	return virtual("virtio, one queue", "one-queue", mode, reason)
-}
-
 // olderThan reports whether the running kernel is older than a version.
 func olderThan(major, minor uint32) bool {
 	version, err := features.LinuxVersionCode()
@@ -142,7 +132,7 @@ func wires() []wire {
 			w.networks = []network{own6.on("eth0")}
 		}),
 		{name: "MTU 9000", options: lab.Options{MTU: 9000}, lay: []string{"ip link set eth0 mtu 9000"}},
-		oneQueue(),
+		virtual("virtio, one queue", "one-queue", control.ModeNative, ""),
 		virtual("virtio, several queues", "queues", control.ModeNative, ""),
 		// The host merges segments, which native XDP cannot take, and no driver can stop it.
 		virtual("virtio, no offload control", "no-offload-control", control.ModeGeneric, "has no native XDP"),
