@@ -42,8 +42,9 @@
 //   - A probe that could not be sent (no route, no buffer, interface down) says
 //     nothing about the peer. It neither counts nor ends a run of misses.
 //
-// So a host that cannot keep its own time accuses nobody, however long that lasts;
-// the adverts of VRRP are there for that.
+// So a host that cannot keep its own time accuses nobody at once. But one that is busy all
+// the time must find a death too: when it has listened for a second in all, between its
+// pauses, without an answer, the peer is Down.
 //
 // # The thread
 //

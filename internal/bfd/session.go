@@ -51,6 +51,9 @@ const (
 	patience = time.Second
 	// perseverance is how long one that has gone Down is.
 	perseverance = time.Minute
+	// lateLimit ends the benefit of the doubt that a peer has from a prober that is late again
+	// and again, as on a host that is always busy: after so much listening it is Down.
+	lateLimit = time.Second
 	// slow is the pause between probes after that (RFC 5880 section 6.8.3 asks
 	// for no less than a second while a session is not up).
 	slow = time.Second
@@ -219,13 +222,17 @@ func (s *Session) judge(now time.Duration) {
 		s.stats.LongestRun = max(s.stats.LongestRun, uint32(s.run))
 	}
 	switch {
-	case s.state.live() && s.held >= s.timing.Multiplier:
+	case s.state.live() && (s.held >= s.timing.Multiplier || s.run >= s.timing.Multiplier && s.waited() >= lateLimit):
 		s.become(Down, now)
 	case s.state == Unknown && s.run >= s.timing.Multiplier && now-s.start >= patience:
 		s.become(Unmonitored, now)
 	}
 	s.rest(now)
 }
+
+// waited is how long this host has listened for the answers that did not come: what it
+// slept through does not count.
+func (s *Session) waited() time.Duration { return time.Duration(s.run) * s.timing.Interval }
 
 // rest puts the next probe off where nothing is missed by waiting a little. It
 // was to leave an interval after the last one.

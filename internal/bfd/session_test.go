@@ -241,6 +241,19 @@ func TestSession(t *testing.T) {
 			c.stats(func(s Stats) uint64 { return s.Missed }, 5)
 			c.stats(func(s Stats) uint64 { return uint64(s.LongestRun) }, 5)
 		}},
+		{"a prober that is late again and again finds a death after a second of listening", func(c *script) {
+			c.up()
+			misses := int(lateLimit / normal.Interval)
+			for range misses - 1 {
+				c.silence(1)
+				c.is(Up)
+				c.now = c.s.Next() + normal.Interval // late: the case begins anew
+				c.tick()
+			}
+			c.is(Up)
+			c.silence(1)
+			c.is(Down)
+		}},
 		{"nor does what did before a probe that left late", func(c *script) {
 			c.up()
 			c.silence(1)
