@@ -43,20 +43,27 @@ func TestLastWordIsLast(t *testing.T) {
 	}
 }
 
-// TestFlushed: what is flushed leaves with the next step, and it is known that it has.
+// TestFlushed: news that would wait for what becomes of them leave with the next step when
+// they are flushed, and it is known that they have.
 func TestFlushed(t *testing.T) {
-	r := newRig(t, shape{})
+	r := newRig(t, shape{each: func(h *host) { h.options.Entries = newLedger() }})
 	a := r.hosts[0]
 	a.hold(vip1)
 	r.settle(time.Second)
-	a.open(keyOf(1, vip1), hostA)
+	sent := func() uint64 { return a.engine.Status(a.now()).Peers[0].Entries.Told.News }
+	before := sent()
+	e := entryOf(1)
+	a.engine.Entry(a.now(), conntrack.Created, &e)
+	a.step()
+	if sent() != before {
+		t.Fatal("the news did not wait")
+	}
 	a.engine.Flush()
 	if a.engine.Flushed() {
 		t.Error("flushed before the step")
 	}
-	before := a.engine.Status(a.now()).Peers[0].Sent.Datagrams
 	a.step()
-	if sent := a.engine.Status(a.now()).Peers[0].Sent.Datagrams; !a.engine.Flushed() || sent != before+1 {
-		t.Errorf("flushed: %t, %d datagrams sent, want 1", a.engine.Flushed(), sent-before)
+	if sent() != before+1 || !a.engine.Flushed() {
+		t.Errorf("%d changes have left, want 1; flushed: %t", sent()-before, a.engine.Flushed())
 	}
 }
