@@ -28,6 +28,8 @@
 // host's haproxy each client came ([Lab.ServedBy]), and a haproxy's share of the
 // processors can be limited ([Host.LimitHAProxy]).
 //
+// A group has more hosts with haproxy ([Options.Hosts]): hac .168, had .169 and so on.
+//
 // [NewRouters] builds another small network in the same way: two routers between a client
 // and a server.
 //

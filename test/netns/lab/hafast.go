@@ -21,7 +21,7 @@ const BinaryVariable = "HAFAST_BIN"
 // ErrNoBinary is returned when there is no hafast binary to test.
 var ErrNoBinary = errors.New("no hafast binary: build bin/hafast or set " + BinaryVariable)
 
-// Hafast runs hafast on the pair.
+// Hafast runs hafast on the pair, or on a group.
 type Hafast struct {
 	daemons
 	// Binary is the program.
@@ -105,10 +105,14 @@ func (f *Hafast) WriteConfig(h *Host) error {
 	if f.Config != nil {
 		return os.WriteFile(f.ConfigPath(h), []byte(f.Config(h)), 0o644)
 	}
+	var peers []string
+	for _, o := range othersOf(Members(f, h.lab), h) {
+		peers = append(peers, o.Addr.String())
+	}
 	return render(f.ConfigPath(h), "hafast.yaml", map[string]any{
 		"Node":           h.Name,
 		"Interface":      Interface,
-		"Peer":           peerOf(h).Addr,
+		"Peers":          strings.Join(peers, ", "),
 		"Priority":       priorityOf(h),
 		"AdvertInterval": f.AdvertInterval,
 		"VIP":            VIP,

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,6 +59,8 @@ type HostSpec struct {
 
 // Options change what New builds. The zero value is the seed's topology.
 type Options struct {
+	// Hosts is how many hosts have haproxy; 0 stands for the pair. See [Lab.Group].
+	Hosts int
 	// Extra hosts on the same switch.
 	Extra []HostSpec
 	// Plain wires are as containers and virtual machines have them: the far ends run no
@@ -96,7 +99,7 @@ type Lab struct {
 // New builds a lab: namespaces, addresses, nginx and the echo server. The
 // haproxies are started by [Host.StartHAProxy]. On error nothing is left behind.
 func New(ctx context.Context, opts Options) (*Lab, error) {
-	return build(slices.Concat(seedHosts(), opts.Extra), []string{bridgeName}, opts, func(l *Lab) error {
+	return build(slices.Concat(seedHosts(opts), opts.Extra), []string{bridgeName}, opts, func(l *Lab) error {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		if err := l.startWeb(ctx); err != nil {
@@ -109,7 +112,7 @@ func New(ctx context.Context, opts Options) (*Lab, error) {
 // NewBare is New without servers: no nginx and no echo server, so that what the hosts
 // serve is the caller's own.
 func NewBare(_ context.Context, opts Options) (*Lab, error) {
-	return build(slices.Concat(seedHosts(), opts.Extra), []string{bridgeName}, opts, func(l *Lab) error {
+	return build(slices.Concat(seedHosts(opts), opts.Extra), []string{bridgeName}, opts, func(l *Lab) error {
 		if !opts.SecondCable {
 			return nil
 		}
@@ -139,6 +142,9 @@ func (l *Lab) layAnother(h *Host) error {
 func build(hosts []HostSpec, bridges []string, opts Options, furnish func(*Lab) error) (_ *Lab, err error) {
 	if os.Geteuid() != 0 {
 		return nil, ErrNotRoot
+	}
+	if opts.Hosts != 0 && (opts.Hosts < pairSize || opts.Hosts > maxGroup) {
+		return nil, fmt.Errorf("a lab of %d hosts: there can be %d to %d", opts.Hosts, pairSize, maxGroup)
 	}
 	if err := Reap(); err != nil {
 		return nil, fmt.Errorf("remove stale labs: %w", err)
@@ -176,17 +182,9 @@ func build(hosts []HostSpec, bridges []string, opts Options, furnish func(*Lab) 
 	return l, furnish(l)
 }
 
-// seedHosts are the three hosts of the how-to and a client.
-func seedHosts() []HostSpec {
-	host := func(name, v4, v6 string) HostSpec {
-		return HostSpec{Name: name, V4: netip.MustParsePrefix(v4 + "/24"), V6: netip.MustParsePrefix(v6 + "/64")}
-	}
-	return []HostSpec{
-		host(HostA, "10.224.147.166", "fd00:147::166"),
-		host(HostB, "10.224.147.167", "fd00:147::167"),
-		host(Web, "10.224.147.154", "fd00:147::154"),
-		host(Client, "10.224.147.200", "fd00:147::200"),
-	}
+// seedHosts are the three hosts of the how-to and a client, and the rest of a group.
+func seedHosts(opts Options) []HostSpec {
+	return append(groupHosts(cmp.Or(opts.Hosts, pairSize)), seedHost(Web, 154), seedHost(Client, 200))
 }
 
 // Close stops every process of the lab and removes its namespaces and

@@ -53,6 +53,9 @@ func (k *RouterKeepalived) Version(ctx context.Context) string {
 	return own + " with " + version
 }
 
+// Size implements System: routers are a pair.
+func (k *RouterKeepalived) Size() int { return k.keepalived.Size() }
+
 // Start implements System. It returns when conntrackd answers.
 func (k *RouterKeepalived) Start(ctx context.Context, h *Host) error {
 	var notify string

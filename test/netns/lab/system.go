@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,12 +26,14 @@ const (
 	StateGone   State = "gone"
 )
 
-// System is a fail-over daemon that can be put on the pair.
+// System is a fail-over daemon that can be put on the pair, or on a group of hosts.
 type System interface {
 	// Name is short, stable and without spaces.
 	Name() string
 	// Version is what the program says of itself.
 	Version(ctx context.Context) string
+	// Size is how many hosts it is put on; see [Members].
+	Size() int
 	// Start starts the daemon on the host and returns without waiting for an election.
 	Start(ctx context.Context, h *Host) error
 	// Signal sends the daemon a signal.
@@ -93,9 +96,15 @@ func Restart(ctx context.Context, sys System, h *Host) error {
 
 // daemons keeps the processes of a system, one per host.
 type daemons struct {
+	// Hosts is how many hosts the system is put on; 0 stands for the pair.
+	Hosts int
+
 	mu    sync.Mutex
 	procs map[*Host]*Proc
 }
+
+// Size implements System.
+func (d *daemons) Size() int { return cmp.Or(d.Hosts, pairSize) }
 
 // Proc implements System.
 func (d *daemons) Proc(h *Host) *Proc {
@@ -142,14 +151,6 @@ func (d *daemons) start(h *Host, name string, argv ...string) error {
 func (d *daemons) running(h *Host) bool {
 	p := d.Proc(h)
 	return p != nil && !p.Exited()
-}
-
-// priorityOf is 101 on the first host of the pair and 100 on the other.
-func priorityOf(h *Host) int {
-	if a, _ := h.lab.Pair(); h == a {
-		return 101
-	}
-	return 100
 }
 
 // peerOf is the other host of the pair.
