@@ -44,6 +44,8 @@ type Host struct {
 	mu      sync.Mutex
 	procs   []*Proc
 	haproxy *Proc
+	// portSwitch is that of its port, nil until it is asked for.
+	portSwitch *PortSwitch
 	// cgroup is the control group of the host's haproxies, "" without a limit.
 	cgroup string
 }
