@@ -26,6 +26,7 @@ const progressInterval = 50 * time.Millisecond
 // Commands to the client, one per line on its standard input. It ends with the
 // input too, and so never outlives the program that started it.
 const (
+	cmdList  = "list"
 	cmdRest  = "rest"
 	cmdProbe = "probe"
 	cmdStop  = "stop"
@@ -36,21 +37,21 @@ type settings struct {
 	Target   netip.AddrPort
 	Held     netip.AddrPort
 	HeldN    int
+	Beat     time.Duration
 	Interval time.Duration
 }
 
 // message is a line of the client's standard output. Exactly one field is set.
 type message struct {
 	Progress *Progress  `json:"progress,omitempty"`
-	Resting  *resting   `json:"resting,omitempty"`
+	Standing *standing  `json:"standing,omitempty"`
 	Probed   *probed    `json:"probed,omitempty"`
 	Report   *[]Attempt `json:"report,omitempty"`
 }
 
 type (
-	// resting says that no byte is under way on the held connections, and which
-	// of them still stand, by the client's address and port.
-	resting struct{ Held []netip.AddrPort }
+	// standing says which held connections still stand, by the client's address and port.
+	standing struct{ Held []netip.AddrPort }
 	// probed says which held connections answered the probe.
 	probed struct{ Survivors []netip.AddrPort }
 )
@@ -102,7 +103,7 @@ func runClient(ctx context.Context, s settings, in io.Reader, out io.Writer) err
 		return encoder.Encode(m)
 	}
 
-	held := newHeldConns(s.Held)
+	held := newHeldConns(s.Held, s.Beat)
 	load := newLoad(s.Target, s.Interval)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -129,8 +130,10 @@ func runClient(ctx context.Context, s settings, in io.Reader, out io.Writer) err
 	for commands.Scan() {
 		var err error
 		switch commands.Text() {
+		case cmdList:
+			err = send(message{Standing: &standing{Held: held.list()}})
 		case cmdRest:
-			err = send(message{Resting: &resting{Held: held.rest()}})
+			err = send(message{Standing: &standing{Held: held.rest()}})
 		case cmdProbe:
 			err = send(message{Probed: &probed{Survivors: held.probe()}})
 		case cmdStop:

@@ -98,7 +98,7 @@ func TestClientConversation(t *testing.T) {
 	finished := make(chan error, 1)
 	go func() {
 		finished <- runClient(context.Background(),
-			settings{Target: web, Held: echo, HeldN: 6, Interval: 2 * time.Millisecond}, commands, replies)
+			settings{Target: web, Held: echo, HeldN: 6, Beat: beatInterval, Interval: 2 * time.Millisecond}, commands, replies)
 		replies.Close()
 	}()
 	decoder := json.NewDecoder(fromClient)
@@ -124,8 +124,8 @@ func TestClientConversation(t *testing.T) {
 
 	next(func(m message) bool { return m.Progress != nil && m.Progress.Held == 6 && m.Progress.Attempts > 20 })
 	say(cmdRest)
-	if m := next(func(m message) bool { return m.Resting != nil }); len(m.Resting.Held) != 6 {
-		t.Errorf("%d connections rest, want 6", len(m.Resting.Held))
+	if m := next(func(m message) bool { return m.Standing != nil }); len(m.Standing.Held) != 6 {
+		t.Errorf("%d connections rest, want 6", len(m.Standing.Held))
 	}
 	mu.Lock()
 	for _, c := range conns[:3] {
@@ -152,12 +152,12 @@ func TestClientConversation(t *testing.T) {
 func TestClientEndsWithItsInput(t *testing.T) {
 	web, _ := serve(t, page)
 	var out bytes.Buffer
-	err := runClient(t.Context(), settings{Target: web, Held: web, HeldN: 1, Interval: time.Millisecond},
+	err := runClient(t.Context(), settings{Target: web, Held: web, HeldN: 1, Beat: beatInterval, Interval: time.Millisecond},
 		bytes.NewReader(nil), &out)
 	if err != nil {
 		t.Errorf("got %v", err)
 	}
-	err = runClient(t.Context(), settings{Target: web, Held: web, HeldN: 1, Interval: time.Millisecond},
+	err = runClient(t.Context(), settings{Target: web, Held: web, HeldN: 1, Beat: beatInterval, Interval: time.Millisecond},
 		bytes.NewReader([]byte("dance\n")), &out)
 	if err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("an unknown command: got %v", err)

@@ -23,10 +23,14 @@
 //
 // A held connection has survived when it echoes a byte within [ProbeTimeout]
 // after things have settled. They rest between the fault and the probe,
-// since a byte lost in the outage would be retransmitted too late to be counted.
-// Those whose haproxy is on the host that the fault does not hit are counted apart:
+// since a byte lost in the outage would be retransmitted too late to be counted. In a
+// false alarm they do not rest: it is over before the retransmission.
+// Those whose haproxy is on a host that the fault does not hit are counted apart:
 // nothing has happened to their other end, so every one that is lost is the
 // system's own doing. The lab's echo server knows whose they are.
+//
+// A system is put on a pair, or on a group of hosts ([lab.System]): the standby is then
+// the one that is to succeed the active host.
 //
 // Most faults hit the active host, and the VIP should move. Some hit the standby, or
 // should leave the VIP where it is: the runner then waits for it to be there and for

@@ -29,9 +29,9 @@ func (r *Report) section(picture string) (string, error) {
 		"of the first attempt that fails (is not answered in full within %d ms) to the start of the first one "+
 		"after the last failure. Figures of %d rounds, the systems in turn in one run; ranges are the least and "+
 		"the most of a round. \"On the other host\" are, over all rounds, the held connections that survive of those whose "+
-		"haproxy runs on the host that nothing happens to: where all connections are on the active host there are none, "+
+		"haproxy runs on a host that nothing happens to: where all connections are on the active host there are none, "+
 		"unless the fault is the standby's. The last column counts the hosts that answer ARP for the VIP afterwards: more "+
-		"than one is a split brain.\n\n", AttemptTimeout.Milliseconds(), r.Rounds)
+		"than one is a split brain. A number at the end of a system's name is the number of hosts, where it is not a pair.\n\n", AttemptTimeout.Milliseconds(), r.Rounds)
 	if err := NewTable(Rows(r.Results)).WriteMarkdown(&b); err != nil {
 		return "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,8 +19,8 @@ var ErrNotApplicable = errors.New("not applicable to this system")
 // ErrUnknownFault is returned for a fault's name that does not exist.
 var ErrUnknownFault = errors.New("unknown fault")
 
-// Fault is something that happens to a host of the pair: to the active one, unless
-// its name says standby.
+// Fault is something that happens to a host: to the active one, unless its name says
+// standby.
 type Fault string
 
 // The faults that are measured.
@@ -46,13 +47,19 @@ const (
 	StandbyDeath Fault = "standby-death"
 	// StandbyHAProxyKill is HAProxyKill on the standby.
 	StandbyHAProxyKill Fault = "standby-haproxy-kill"
+	// FalseAlarm closes the host's port of the switch for alarmTime, as one that learns anew
+	// or a hypervisor that pauses a guest may do. Held connections are in use meanwhile.
+	FalseAlarm Fault = "false-alarm"
 )
+
+// alarmTime is how long a false alarm lasts.
+const alarmTime = 20 * time.Millisecond
 
 // Faults returns all of them, in the order of reports.
 func Faults() []Fault {
 	return []Fault{
 		HostDeath, LinkDown, HAProxyKill, DaemonKill, DaemonStop, PlannedStop, Drain, Upgrade,
-		StandbyDeath, StandbyHAProxyKill,
+		StandbyDeath, StandbyHAProxyKill, FalseAlarm,
 	}
 }
 
@@ -75,7 +82,19 @@ func (f Fault) HitsStandby() bool { return f == StandbyDeath || f == StandbyHAPr
 
 // MovesVIP reports whether the VIP is to be on the standby in the end. Otherwise it is
 // to be where it was; that it went away and came back meanwhile is no failure.
-func (f Fault) MovesVIP() bool { return f != Upgrade && !f.HitsStandby() }
+func (f Fault) MovesVIP() bool { return f != Upgrade && f != FalseAlarm && !f.HitsStandby() }
+
+// inUse reports whether held connections are used on while the fault happens: it is over
+// so soon that what is lost of them is sent again in time.
+func (f Fault) inUse() bool { return f == FalseAlarm }
+
+// beat is how often held connections are used.
+func (f Fault) beat() time.Duration {
+	if f.inUse() {
+		return quickBeat
+	}
+	return beatInterval
+}
 
 // cutsOff reports whether the host that the fault hits cannot be reached any more.
 func (f Fault) cutsOff() bool { return f == HostDeath || f == LinkDown || f == StandbyDeath }
@@ -106,6 +125,12 @@ func (f Fault) Inject(ctx context.Context, sys lab.System, h *lab.Host) error {
 			return u.Upgrade(ctx, h)
 		}
 		return lab.Restart(ctx, sys, h)
+	case FalseAlarm:
+		port, err := h.PortSwitch()
+		if err == nil {
+			port.CloseFor(lab.BothWays, alarmTime)
+		}
+		return err
 	default:
 		return fmt.Errorf("%w %q", ErrUnknownFault, string(f))
 	}

@@ -14,8 +14,10 @@ import (
 const (
 	// ProbeTimeout is how long a held connection may take to echo a byte.
 	ProbeTimeout = 2 * time.Second
-	// beatInterval is how often it is used before the fault.
+	// beatInterval is how often it is used before the fault, and quickBeat how often where
+	// the fault is short and connections are in use meanwhile.
 	beatInterval = 100 * time.Millisecond
+	quickBeat    = 50 * time.Millisecond
 	// redialInterval is the pause after an attempt to open one that failed.
 	redialInterval = 20 * time.Millisecond
 )
@@ -26,6 +28,7 @@ var errWrongEcho = errors.New("wrong echo")
 // heldConns are connections that stay open and echo a byte now and then.
 type heldConns struct {
 	target netip.AddrPort
+	every  time.Duration
 	// opened is closed when all are open, quiet to end their heartbeats.
 	opened, quiet chan struct{}
 	beating       sync.WaitGroup
@@ -39,11 +42,11 @@ type heldConn struct {
 	conn net.Conn
 	// beats numbers the bytes, so that a late echo is not taken for this one's.
 	beats byte
-	dead  bool
+	dead  atomic.Bool
 }
 
-func newHeldConns(target netip.AddrPort) *heldConns {
-	return &heldConns{target: target, opened: make(chan struct{}), quiet: make(chan struct{})}
+func newHeldConns(target netip.AddrPort, every time.Duration) *heldConns {
+	return &heldConns{target: target, every: every, opened: make(chan struct{}), quiet: make(chan struct{})}
 }
 
 // open opens n connections and keeps them beating until rest. It closes them
@@ -89,7 +92,7 @@ func dialHeld(ctx context.Context, target netip.AddrPort) (*heldConn, error) {
 }
 
 func (h *heldConns) keepBeating(ctx context.Context, c *heldConn) {
-	tick := time.NewTicker(beatInterval)
+	tick := time.NewTicker(h.every)
 	defer tick.Stop()
 	for {
 		select {
@@ -103,6 +106,12 @@ func (h *heldConns) keepBeating(ctx context.Context, c *heldConn) {
 			return
 		}
 	}
+}
+
+// list returns the connections that stand while they go on beating.
+func (h *heldConns) list() []netip.AddrPort {
+	<-h.opened
+	return h.living()
 }
 
 // rest ends the heartbeats, waits for those under way and returns the connections
@@ -124,11 +133,11 @@ func (h *heldConns) probe() []netip.AddrPort {
 	return h.living()
 }
 
-// living returns the connections that are not dead. None may be in use meanwhile.
+// living returns the connections that are not dead.
 func (h *heldConns) living() []netip.AddrPort {
 	var addrs []netip.AddrPort
 	for _, c := range h.conns {
-		if !c.dead {
+		if !c.dead.Load() {
 			addrs = append(addrs, c.conn.LocalAddr().(*net.TCPAddr).AddrPort())
 		}
 	}
@@ -147,14 +156,14 @@ func (h *heldConns) standing() int {
 
 // beat sends a byte, awaits its echo and reports whether the connection lives.
 func (h *heldConns) beat(c *heldConn) bool {
-	if c.dead {
+	if c.dead.Load() {
 		return false
 	}
 	if c.beat() != nil {
-		c.dead = true
+		c.dead.Store(true)
 		h.alive.Add(-1)
 	}
-	return !c.dead
+	return !c.dead.Load()
 }
 
 func (c *heldConn) beat() error {

@@ -106,15 +106,20 @@ func (r *remote) ask(ctx context.Context, command string) (message, error) {
 
 // rest ends the heartbeats of the held connections and returns those that stand, by
 // the client's address and port.
-func (r *remote) rest(ctx context.Context) ([]netip.AddrPort, error) {
-	m, err := r.ask(ctx, cmdRest)
+func (r *remote) rest(ctx context.Context) ([]netip.AddrPort, error) { return r.held(ctx, cmdRest) }
+
+// list is rest without an end of the heartbeats.
+func (r *remote) list(ctx context.Context) ([]netip.AddrPort, error) { return r.held(ctx, cmdList) }
+
+func (r *remote) held(ctx context.Context, command string) ([]netip.AddrPort, error) {
+	m, err := r.ask(ctx, command)
 	if err != nil {
 		return nil, err
 	}
-	if m.Resting == nil {
-		return nil, fmt.Errorf("unexpected answer to %s", cmdRest)
+	if m.Standing == nil {
+		return nil, fmt.Errorf("unexpected answer to %s", command)
 	}
-	return m.Resting.Held, nil
+	return m.Standing.Held, nil
 }
 
 // probe returns the held connections that survived.

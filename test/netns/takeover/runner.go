@@ -40,7 +40,7 @@ type View struct {
 	Progress
 	// SinceFault is 0 before the fault.
 	SinceFault time.Duration
-	// Holders are the hosts of the pair that carry the VIP on their interface
+	// Holders are the hosts that carry the VIP on their interface
 	// and could be reached when last looked at.
 	Holders []string
 }
@@ -74,7 +74,7 @@ type Result struct {
 	// Held and Survivors count the held connections before and after.
 	Held      int `json:"held"`
 	Survivors int `json:"survivors"`
-	// HeldOnSurvivor counts those among Held whose haproxy runs on the host that the
+	// HeldOnSurvivor counts those among Held whose haproxy runs on a host that the
 	// fault does not hit, SurvivorsOnSurvivor those of them that survived: nothing
 	// has happened to their haproxy.
 	HeldOnSurvivor      int `json:"held_on_survivor"`
@@ -90,7 +90,7 @@ type Result struct {
 // ErrNotReady is returned when the client was not served steadily before the fault.
 var ErrNotReady = errors.New("no steady service before the fault")
 
-// Run brings the pair up afresh with the system, puts load on it, injects the fault
+// Run brings the hosts of the system up afresh, puts load on it, injects the fault
 // and measures. That a takeover fails is a result, not an error.
 func (r *Runner) Run(ctx context.Context, sys lab.System, fault Fault) (Result, error) {
 	c := &run{
@@ -99,10 +99,11 @@ func (r *Runner) Run(ctx context.Context, sys lab.System, fault Fault) (Result, 
 		fault:  fault,
 		result: Result{System: sys.Name(), Fault: fault},
 	}
-	c.active, c.standby = r.Lab.Pair()
-	c.hit, c.spared = c.active, c.standby
+	c.members = lab.Members(sys, r.Lab)
+	c.active, c.standby = c.members[0], c.members[1]
+	c.hit = c.active
 	if fault.HitsStandby() {
-		c.hit, c.spared = c.spared, c.hit
+		c.hit = c.standby
 	}
 	if err := c.measure(ctx); err != nil {
 		return c.result, fmt.Errorf("%s, %s: %w", sys.Name(), fault, err)
@@ -131,12 +132,15 @@ func (r *Runner) withDefaults() Runner {
 // run is one case on its way.
 type run struct {
 	Runner
-	sys             lab.System
-	fault           Fault
+	sys   lab.System
+	fault Fault
+	// members are the hosts that the system is on; the others of the lab rest.
+	members []*lab.Host
+	// active is the first of them, standby its successor.
 	active, standby *lab.Host
-	// hit is the one of them that the fault hits, spared the other.
-	hit, spared *lab.Host
-	client      *remote
+	// hit is the one that the fault hits.
+	hit    *lab.Host
+	client *remote
 	// injected is when the fault was, in nanoseconds of CLOCK_MONOTONIC; 0 before.
 	injected int64
 	// settled is since when the VIP has been where it should be, 0 while it is not.
@@ -164,6 +168,7 @@ func (c *run) measure(ctx context.Context) (err error) {
 		Target:   netip.AddrPortFrom(lab.VIP, lab.HTTPPort),
 		Held:     netip.AddrPortFrom(lab.VIP, lab.HeldPort),
 		HeldN:    c.Held,
+		Beat:     c.fault.beat(),
 		Interval: c.Interval,
 	})
 	if err != nil {
@@ -178,11 +183,11 @@ func (c *run) measure(ctx context.Context) (err error) {
 	}); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotReady, err)
 	}
-	held, err := c.client.rest(setup)
+	held, err := c.standing(setup)
 	if err != nil {
 		return err
 	}
-	spared := c.servedBy(c.spared, held)
+	spared := c.spared(held)
 	c.result.Held, c.result.HeldOnSurvivor = len(held), len(spared)
 
 	if err := c.inject(ctx); err != nil {
@@ -195,6 +200,11 @@ func (c *run) measure(ctx context.Context) (err error) {
 
 	finish, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
+	if c.fault.inUse() {
+		if _, err := c.client.rest(finish); err != nil {
+			return err
+		}
+	}
 	survivors, err := c.client.probe(finish)
 	if err != nil {
 		return err
@@ -220,12 +230,14 @@ func (c *run) measure(ctx context.Context) (err error) {
 	return nil
 }
 
-// bringUp starts from a clean pair, so that no case inherits anything.
+// bringUp starts from clean hosts, so that no case inherits anything.
 func (c *run) bringUp(ctx context.Context) error {
-	for _, h := range []*lab.Host{c.active, c.standby} {
+	for _, h := range c.Lab.Group() {
 		if err := h.Reset(); err != nil {
 			return err
 		}
+	}
+	for _, h := range c.members {
 		if err := h.StartHAProxy(ctx); err != nil {
 			return err
 		}
@@ -233,22 +245,37 @@ func (c *run) bringUp(ctx context.Context) error {
 	if err := c.Lab.Client().FlushNeighbours(); err != nil {
 		return err
 	}
-	for _, h := range []*lab.Host{c.active, c.standby} {
+	for _, h := range c.members {
 		if err := c.sys.Start(ctx, h); err != nil {
 			return err
 		}
 	}
-	if err := lab.WaitSettled(ctx, c.sys, c.active, c.standby); err != nil {
+	if c.fault == FalseAlarm { // made beforehand: that takes longer than the fault lasts
+		if _, err := c.hit.PortSwitch(); err != nil {
+			return err
+		}
+	}
+	if err := lab.WaitSettled(ctx, c.sys, c.active, c.members[1:]...); err != nil {
 		return fmt.Errorf("%w\n%s", err, c.sys.Proc(c.active).LastLines(10))
 	}
 	return nil
 }
 
-// servedBy returns those of the connections whose haproxy is on the host.
-func (c *run) servedBy(h *lab.Host, conns []netip.AddrPort) []netip.AddrPort {
+// standing returns the held connections that stand. They rest from then on, unless the
+// fault hits them in use.
+func (c *run) standing(ctx context.Context) ([]netip.AddrPort, error) {
+	if c.fault.inUse() {
+		return c.client.list(ctx)
+	}
+	return c.client.rest(ctx)
+}
+
+// spared returns those of the connections whose haproxy is on a host that the fault does
+// not hit.
+func (c *run) spared(conns []netip.AddrPort) []netip.AddrPort {
 	var there []netip.AddrPort
 	for _, conn := range conns {
-		if c.Lab.ServedBy(conn) == h {
+		if h := c.Lab.ServedBy(conn); h != nil && h != c.hit {
 			there = append(there, conn)
 		}
 	}
@@ -288,22 +315,36 @@ func (c *run) awaitRecovery(ctx context.Context) error {
 	return err
 }
 
-// look notes when the standby has got the VIP. One that is cut off and believes
-// itself alone takes over nothing.
+// look notes when a successor has got the VIP. One that is cut off and believes itself
+// alone takes over nothing.
 func (c *run) look(now int64) {
-	if !c.result.TakenOver && c.fault != StandbyDeath && c.standby.HasAddr(lab.VIP) {
+	if !c.result.TakenOver && c.fault != StandbyDeath && len(c.successors()) > 0 {
 		c.result.TakenOver = true
 		c.result.TakeoverMS = figures.Milliseconds(time.Duration(now - c.injected))
 	}
 }
 
-// isInPlace reports whether the VIP is where the fault should leave it.
-func (c *run) isInPlace(ctx context.Context) bool {
-	if c.fault.MovesVIP() {
-		return c.standby.HasAddr(lab.VIP)
+// successors are the members other than the active one that carry the VIP.
+func (c *run) successors() (list []*lab.Host) {
+	for _, h := range c.members[1:] {
+		if h.HasAddr(lab.VIP) {
+			list = append(list, h)
+		}
 	}
-	alone := c.active.HasAddr(lab.VIP) && (c.fault.cutsOff() || !c.standby.HasAddr(lab.VIP))
-	return alone && c.stateOfActive(ctx) == lab.StateActive
+	return list
+}
+
+// isInPlace reports whether the VIP is where the fault should leave it: on the standby, or
+// on the active host where it does not move, and on nobody else who can be reached.
+func (c *run) isInPlace(ctx context.Context) bool {
+	successors := c.successors()
+	if c.fault.MovesVIP() {
+		return len(successors) == 1 && successors[0] == c.standby
+	}
+	if c.fault.cutsOff() { // the standby may believe itself alone
+		successors = slices.DeleteFunc(successors, func(h *lab.Host) bool { return h == c.hit })
+	}
+	return c.active.HasAddr(lab.VIP) && len(successors) == 0 && c.stateOfActive(ctx) == lab.StateActive
 }
 
 // stateOfActive is what the daemon said last. Asking starts a process, so it is not
@@ -343,7 +384,7 @@ func (c *run) view() View {
 	if c.injected != 0 {
 		v.SinceFault = time.Duration(monotonic() - c.injected)
 	}
-	for _, h := range []*lab.Host{c.active, c.standby} {
+	for _, h := range c.members {
 		cut := h == c.hit && c.injected != 0 && c.fault.cutsOff()
 		if !cut && h.HasAddr(lab.VIP) {
 			v.Holders = append(v.Holders, h.Name)

@@ -121,8 +121,8 @@ func (o *output) publish(r report, out io.Writer) error {
 }
 
 // inLab measures in a lab of its own.
-func inLab(ctx context.Context, measure func(*lab.Lab) error) (err error) {
-	l, err := lab.New(ctx, lab.Options{})
+func inLab(ctx context.Context, opts lab.Options, measure func(*lab.Lab) error) (err error) {
+	l, err := lab.New(ctx, opts)
 	if err != nil {
 		return fmt.Errorf("build the lab: %w", err)
 	}

@@ -63,7 +63,7 @@ func measurePath(ctx context.Context, opts pathOptions, out io.Writer) (*path.Re
 		Machine: figures.ThisMachine(ctx, []lab.System{hafast, lab.KeepalivedSeed()}),
 	}
 	report.Machine.Announce(out)
-	err = inLab(ctx, func(l *lab.Lab) error {
+	err = inLab(ctx, lab.Options{}, func(l *lab.Lab) error {
 		runner := path.Runner{Lab: l, Window: opts.window}
 		for round := 1; round <= opts.rounds; round++ {
 			for _, way := range opts.ways {

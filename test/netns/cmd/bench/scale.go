@@ -70,7 +70,7 @@ func measureScale(ctx context.Context, opts scaleOptions, out io.Writer) (*scale
 		Machine: figures.ThisMachine(ctx, systems),
 	}
 	report.Machine.Announce(out)
-	err = inLab(ctx, func(l *lab.Lab) error {
+	err = inLab(ctx, lab.Options{}, func(l *lab.Lab) error {
 		s := scaling{opts: opts, runner: scale.Runner{Lab: l}, systems: systems, report: report, out: out}
 		if err := s.promotions(ctx); err != nil || opts.instances == 0 {
 			return err

@@ -61,7 +61,7 @@ func measureShare(ctx context.Context, opts shareOptions, out io.Writer) (*share
 		Machine: figures.ThisMachine(ctx, systems),
 	}
 	report.Machine.Announce(out)
-	err = inLab(ctx, func(l *lab.Lab) error {
+	err = inLab(ctx, lab.Options{}, func(l *lab.Lab) error {
 		runner := share.Runner{Lab: l, Quota: opts.quota, Window: opts.window}
 		for round := 1; round <= opts.rounds; round++ {
 			for _, system := range systems {

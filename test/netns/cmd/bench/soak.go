@@ -56,7 +56,7 @@ func measureSoak(ctx context.Context, opts soakOptions, out io.Writer) (*soak.Re
 		Machine: figures.ThisMachine(ctx, []lab.System{sys}),
 	}
 	report.Machine.Announce(out)
-	err = inLab(ctx, func(l *lab.Lab) (err error) {
+	err = inLab(ctx, lab.Options{}, func(l *lab.Lab) (err error) {
 		runner := soak.Runner{Lab: l, For: opts.long, Progress: func(elapsed time.Duration) {
 			fmt.Fprintf(out, "%v of %v\n", elapsed.Round(time.Second), opts.long)
 		}}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ func parseTakeover(args []string) (takeoverOptions, error) {
 	opts := takeoverOptions{output: o}
 	fs.IntVar(&opts.rounds, "rounds", 10, "rounds; each measures every fault with every system")
 	faults := fs.String("faults", strings.Join(names, ","), "faults to measure")
+	hosts := fs.String("hosts", "2", "on how many hosts each system is put, as 2,3,5; NAME-3 among the systems is NAME on three")
 	systems := fs.String("systems", strings.Join(lab.SystemNames(), ","), "systems to measure, in turn; there are also "+strings.Join(lab.VariantNames(), ", "))
 	if err := o.parse(fs, args); err != nil {
 		return opts, err
@@ -54,13 +56,27 @@ func parseTakeover(args []string) (takeoverOptions, error) {
 		return opts, nil
 	}
 	for name := range strings.SplitSeq(*systems, ",") {
-		system, err := lab.NewSystem(name)
-		if err != nil {
-			return opts, err
+		for size := range strings.SplitSeq(*hosts, ",") {
+			n, err := strconv.Atoi(size)
+			if err != nil {
+				return opts, fmt.Errorf("-hosts: %w", err)
+			}
+			system, err := lab.NewSystem(lab.OnHosts(name, n))
+			if err != nil {
+				return opts, err
+			}
+			opts.systems = append(opts.systems, system)
 		}
-		opts.systems = append(opts.systems, system)
 	}
 	return opts, nil
+}
+
+// hosts is how many hosts the largest of the systems is put on.
+func (o takeoverOptions) hosts() (n int) {
+	for _, system := range o.systems {
+		n = max(n, system.Size())
+	}
+	return n
 }
 
 // benchTakeover measures and reports.
@@ -80,7 +96,7 @@ func measureTakeover(ctx context.Context, opts takeoverOptions, out io.Writer) (
 		Machine: figures.ThisMachine(ctx, opts.systems),
 	}
 	report.Machine.Announce(out)
-	err := inLab(ctx, func(l *lab.Lab) error {
+	err := inLab(ctx, lab.Options{Hosts: opts.hosts()}, func(l *lab.Lab) error {
 		runner := takeover.Runner{Lab: l}
 		progress := newProgress(out, opts)
 		for round := 1; round <= opts.rounds; round++ {

@@ -161,6 +161,8 @@ func describe(fault takeover.Fault, host string) string {
 		return "the fail-over daemon on " + host + " gets a kill -9, haproxy lives on"
 	case takeover.DaemonStop:
 		return "the fail-over daemon on " + host + " is stopped in its tracks (SIGSTOP), haproxy lives on"
+	case takeover.FalseAlarm:
+		return "the port of " + host + " drops everything for 20 ms, and nothing has died"
 	case takeover.Upgrade:
 		return "a new fail-over daemon takes the place of the one on " + host
 	case takeover.PlannedStop:
