@@ -29,29 +29,39 @@ const patience = 30 * time.Second
 type pair struct {
 	*lab.Lab
 	a, b *lab.Host
-	sys  *lab.Hafast
+	// hosts are a and b, and those that a group has beside them.
+	hosts []*lab.Host
+	sys   *lab.Hafast
 }
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
-	p := &pair{Lab: lab.ForTest(t, lab.Options{})}
+	return newGroup(t, 2)
+}
+
+// newGroup is a pair of so many hosts: each of them is less preferred than those before it.
+func newGroup(t *testing.T, hosts int) *pair {
+	t.Helper()
+	p := &pair{Lab: lab.ForTest(t, lab.Options{Hosts: hosts})}
 	p.a, p.b = p.Pair()
+	p.hosts = p.Group()
 	// Scripts that run as another user must get to their files.
 	check(t, os.Chmod(p.Dir, 0o755))
 	var err error
 	p.sys, err = lab.NewHafast()
 	check(t, err)
+	p.sys.Hosts = hosts
 	return p
 }
 
 // body writes a host's configuration but for the part that head writes.
 type body func(h *lab.Host) string
 
-// fresh brings both hosts back to how they were built and makes conf what the
+// fresh brings the hosts back to how they were built and makes conf what the
 // daemons are started with.
 func (p *pair) fresh(t *testing.T, conf body) {
 	t.Helper()
-	for _, h := range []*lab.Host{p.a, p.b} {
+	for _, h := range p.hosts {
 		check(t, h.Reset())
 		check(t, os.RemoveAll(p.sys.StateDir(h)))
 		check(t, os.RemoveAll(h.Path("hafast.log")))
@@ -60,7 +70,7 @@ func (p *pair) fresh(t *testing.T, conf body) {
 	p.configure(conf)
 	t.Cleanup(func() {
 		if t.Failed() {
-			for _, h := range []*lab.Host{p.a, p.b} {
+			for _, h := range p.hosts {
 				t.Logf("log of %s:\n%s", h.Name, p.log(h))
 			}
 		}
@@ -88,16 +98,20 @@ const patientLiveness = "liveness: {multiplier: 25, lease: 1s}\n"
 
 // head is the part of a configuration that differs from host to host.
 func (p *pair) head(h *lab.Host) string {
+	var peers []string
+	for _, o := range p.others(h) {
+		peers = append(peers, o.Addr.String())
+	}
 	return fmt.Sprintf("node: %s\ninterface: eth0\npeers: [%s]\ncontrol: {socket: %s}\nstate_dir: %s\nbpf_dir: %s\n",
-		h.Name, p.other(h).Addr, p.sys.Socket(h), p.sys.StateDir(h), p.sys.BPFDir(h))
+		h.Name, strings.Join(peers, ", "), p.sys.Socket(h), p.sys.StateDir(h), p.sys.BPFDir(h))
 }
 
-// run starts haproxy and the daemon on both hosts and waits until a is Active and
-// b is Backup.
+// run starts haproxy and the daemon on all hosts and waits until a is Active and
+// the others are Backup.
 func (p *pair) run(t *testing.T, conf body) {
 	t.Helper()
 	p.fresh(t, conf)
-	for _, h := range []*lab.Host{p.a, p.b} {
+	for _, h := range p.hosts {
 		check(t, h.StartHAProxy(within(t)))
 		p.start(t, h)
 	}
@@ -109,7 +123,7 @@ func (p *pair) run(t *testing.T, conf body) {
 func (p *pair) runInTurn(t *testing.T, conf body) {
 	t.Helper()
 	p.fresh(t, conf)
-	for _, h := range []*lab.Host{p.a, p.b} {
+	for _, h := range p.hosts {
 		check(t, h.StartHAProxy(within(t)))
 	}
 	p.start(t, p.a)
@@ -133,11 +147,11 @@ func (p *pair) stop(t *testing.T, h *lab.Host) {
 	}
 }
 
-// settled waits until the one host is Active in all its instances, and the other
-// is Backup.
+// settled waits until the one host is Active in all its instances, and the others
+// are Backup.
 func (p *pair) settled(t *testing.T, active *lab.Host) {
 	t.Helper()
-	check(t, lab.WaitSettled(within(t), p.sys, active, p.other(active)))
+	check(t, lab.WaitSettled(within(t), p.sys, active, p.others(active)...))
 }
 
 func (p *pair) other(h *lab.Host) *lab.Host {
@@ -145,6 +159,11 @@ func (p *pair) other(h *lab.Host) *lab.Host {
 		return p.b
 	}
 	return p.a
+}
+
+// others are the hosts beside this one.
+func (p *pair) others(h *lab.Host) []*lab.Host {
+	return slices.DeleteFunc(slices.Clone(p.hosts), func(o *lab.Host) bool { return o == h })
 }
 
 // log is the end of what the daemon has written.
@@ -345,13 +364,8 @@ func says(t *testing.T, text string, parts ...string) {
 	}
 }
 
-// priority is the how-to's: 101 on the first host, 100 on the second.
-func priority(h *lab.Host) int {
-	if h.Name == lab.HostA {
-		return 101
-	}
-	return 100
-}
+// priority is the how-to's: 101 on the first host, 100 on the second, and so on.
+func priority(h *lab.Host) int { return 101 - slices.Index(h.Lab().Group(), h) }
 
 // watching names haproxy's pidfile.
 func watching(h *lab.Host) string {
