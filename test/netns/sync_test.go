@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,22 +37,29 @@ func give(t *testing.T, h *lab.Host, keys ...byte) {
 // runKeyed is run for a pair that replicates.
 func (p *pair) runKeyed(t *testing.T, more string) {
 	t.Helper()
-	for _, h := range []*lab.Host{p.a, p.b} {
+	p.runKeyedAs(t, keyed(more))
+}
+
+// runKeyedAs is runKeyed with a configuration that has the key file.
+func (p *pair) runKeyedAs(t *testing.T, conf body) {
+	t.Helper()
+	for _, h := range p.hosts {
 		give(t, h, 1)
 	}
-	p.run(t, keyed(more))
+	p.run(t, conf)
 	p.inSync(t)
 }
 
-// inSync waits until both hosts are in sync with each other, and protected by each
+// inSync waits until all hosts are in sync with each other, and protected by each
 // other.
 func (p *pair) inSync(t *testing.T) {
 	t.Helper()
-	for _, h := range []*lab.Host{p.a, p.b} {
+	for _, h := range p.hosts {
 		p.syncIs(t, h, control.SyncInSync)
 		eventually(t, h.Name+" to have told all", func() bool {
 			st := p.status(t, h).Sync
-			return len(st.Peers) == 1 && st.Peers[0].Covered && st.FlowsUnprotected == 0
+			covered := !slices.ContainsFunc(st.Peers, func(p control.SyncPeer) bool { return !p.Covered })
+			return len(st.Peers) == len(p.hosts)-1 && covered && st.FlowsUnprotected == 0
 		})
 	}
 }
