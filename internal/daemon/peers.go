@@ -11,6 +11,7 @@ import (
 	"hafast/internal/membership"
 	"hafast/internal/peers"
 	"hafast/internal/steering"
+	"hafast/pkg/vrrp"
 )
 
 type (
@@ -42,8 +43,23 @@ func (l *loop) livenessChanged(now time.Time, ev bfd.Event) {
 		l.receiveRestored(now)
 	}
 	l.step(now, p.Addr, peers.Probed{To: ev.To, Doubtful: !trusted})
+	if was == bfd.Down && ev.To == bfd.Up {
+		l.advertiseAgain(now)
+	}
 	if was != ev.To || trusted {
 		l.record(now, control.Event{Kind: "liveness", To: ev.To.String(), Cause: l.tellLiveness(p, ev, trusted)})
+	}
+}
+
+// advertiseAgain has a peer that is there again hear at once which instances are Active here.
+// After a false alarm two hosts are: the less preferred one would go on until the other's
+// next advert. Each host may be the first to find the other one there, and does not heed
+// its adverts before that; so both send one.
+func (l *loop) advertiseAgain(now time.Time) {
+	for _, in := range l.instances {
+		if machine := l.router.Machine(in.Name); machine.State() == vrrp.Active && !machine.Leaving() {
+			l.send(now, in, machine.Priority())
+		}
 	}
 }
 
