@@ -16,7 +16,7 @@ var ErrUnknownSystem = errors.New("unknown system")
 func SystemNames() []string { return []string{"hafast", "keepalived-seed", "keepalived-tuned"} }
 
 // VariantNames are further systems that NewSystem knows.
-func VariantNames() []string { return []string{"hafast-1ms", "hafast-local", "hafast-vrrp"} }
+func VariantNames() []string { return []string{"hafast-1ms", "hafast-adverts-1s", "hafast-local", "hafast-vrrp"} }
 
 // OnHosts is the name of a system when it is put on so many hosts: with the number after
 // a dash, unless they are a pair.
@@ -50,6 +50,8 @@ func NewSystem(name string) (System, error) {
 		return newVariant(name, onHosts)
 	case "hafast-1ms":
 		return newVariant(name, onHosts, func(f *Hafast) { f.Liveness = Liveness{Interval: time.Millisecond, Multiplier: 3} })
+	case "hafast-adverts-1s":
+		return newVariant(name, onHosts, func(f *Hafast) { f.AdvertInterval = time.Second })
 	case "hafast-local":
 		return newVariant(name, onHosts, func(f *Hafast) { f.Balance = "local" })
 	case "hafast-vrrp":

@@ -4,6 +4,8 @@
 //
 //	demo [-system NAME] [-faults LIST] [-out DIR]
 //
+// Unless faults are chosen, a death is shown in a group of three hosts, too.
+//
 // It needs root, haproxy, nginx and ethtool; test/setup.sh installs them. It leaves
 // nothing behind but the picture and the figures in DIR, and fails when a
 // takeover that should happen does not.
@@ -51,22 +53,11 @@ func run(ctx context.Context, args []string, out *os.File) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	system, err := lab.NewSystem(*name)
+	scenes, err := plan(*name, *list)
 	if err != nil {
 		return err
 	}
-	faults := takeover.Faults()
-	if *list != "" {
-		faults = nil
-		for word := range strings.SplitSeq(*list, ",") {
-			fault, err := takeover.ParseFault(word)
-			if err != nil {
-				return err
-			}
-			faults = append(faults, fault)
-		}
-	}
-	report, err := show(ctx, system, faults, newScreen(out))
+	report, err := show(ctx, scenes, newScreen(out))
 	if err != nil {
 		return err
 	}
@@ -89,10 +80,54 @@ func run(ctx context.Context, args []string, out *os.File) error {
 	return nil
 }
 
-// show runs the faults one by one under load. What goes wrong with one is
+// scene is a fault that happens to a system.
+type scene struct {
+	system lab.System
+	fault  takeover.Fault
+}
+
+// plan is what to show: the faults of the list with a pair of hosts, or all of them and
+// deaths in a group.
+func plan(name, list string) ([]scene, error) {
+	system, err := lab.NewSystem(name)
+	if err != nil {
+		return nil, err
+	}
+	var scenes []scene
+	if list != "" {
+		for word := range strings.SplitSeq(list, ",") {
+			fault, err := takeover.ParseFault(word)
+			if err != nil {
+				return nil, err
+			}
+			scenes = append(scenes, scene{system, fault})
+		}
+		return scenes, nil
+	}
+	for _, fault := range takeover.Faults() {
+		scenes = append(scenes, scene{system, fault})
+	}
+	if system.Size() >= groupSize {
+		return scenes, nil
+	}
+	group, err := lab.NewSystem(lab.OnHosts(name, groupSize))
+	if err != nil {
+		return nil, err
+	}
+	return append(scenes, scene{group, takeover.HostDeath}, scene{group, takeover.HAProxyKill}), nil
+}
+
+// groupSize is how many hosts the group has that is shown beside the pair.
+const groupSize = 3
+
+// show runs the scenes one by one under load. What goes wrong with one is
 // put in the report, and the next one is shown.
-func show(ctx context.Context, system lab.System, faults []takeover.Fault, screen *screen) (_ *takeover.Report, err error) {
-	l, err := lab.New(ctx, lab.Options{})
+func show(ctx context.Context, scenes []scene, screen *screen) (_ *takeover.Report, err error) {
+	hosts, system := 0, scenes[0].system
+	for _, s := range scenes {
+		hosts = max(hosts, s.system.Size())
+	}
+	l, err := lab.New(ctx, lab.Options{Hosts: hosts})
 	if err != nil {
 		return nil, fmt.Errorf("build the lab: %w", err)
 	}
@@ -118,13 +153,18 @@ func show(ctx context.Context, system lab.System, faults []takeover.Fault, scree
 		Patience: 12 * time.Second,
 		Observe:  screen.view,
 	}
-	for i, fault := range faults {
+	for i, s := range scenes {
+		system, fault := s.system, s.fault
 		screen.print("")
 		hit := a
 		if fault.HitsStandby() {
 			hit = b
 		}
-		screen.print("%d/%d %s: %s", i+1, len(faults), fault, describe(fault, hit.Name))
+		among := ""
+		if system.Size() > 2 {
+			among = fmt.Sprintf(" among %d hosts", system.Size())
+		}
+		screen.print("%d/%d %s%s: %s", i+1, len(scenes), fault, among, describe(fault, hit.Name))
 		if !fault.AppliesTo(system) {
 			screen.print("  %s has no such thing", system.Name())
 			continue
@@ -142,7 +182,7 @@ func show(ctx context.Context, system lab.System, faults []takeover.Fault, scree
 		screen.print("  %s", verdict(result, a.Name, b.Name))
 		report.Results = append(report.Results, result)
 		if !result.AsExpected || !result.Recovered {
-			report.Errors = append(report.Errors, string(fault)+": the pair did not recover")
+			report.Errors = append(report.Errors, string(fault)+" of "+system.Name()+": the hosts did not recover")
 		}
 	}
 	return report, nil
@@ -203,7 +243,7 @@ func verdict(r takeover.Result, active, standby string) string {
 	}
 	text += fmt.Sprintf("; %d of %d held ones live", r.Survivors, r.Held)
 	if r.HeldOnSurvivor > 0 && r.HeldOnSurvivor < r.Held {
-		text += fmt.Sprintf(" (%d of the %d on the other host)", r.SurvivorsOnSurvivor, r.HeldOnSurvivor)
+		text += fmt.Sprintf(" (%d of the %d elsewhere)", r.SurvivorsOnSurvivor, r.HeldOnSurvivor)
 	}
 	return text + fmt.Sprintf("; %d %s for the VIP", r.Responders, hosts)
 }
