@@ -16,7 +16,9 @@ var ErrUnknownSystem = errors.New("unknown system")
 func SystemNames() []string { return []string{"hafast", "keepalived-seed", "keepalived-tuned"} }
 
 // VariantNames are further systems that NewSystem knows.
-func VariantNames() []string { return []string{"hafast-1ms", "hafast-adverts-1s", "hafast-local", "hafast-vrrp"} }
+func VariantNames() []string {
+	return []string{"hafast-1ms", "hafast-adverts-1s", "hafast-local", "hafast-vrrp"}
+}
 
 // OnHosts is the name of a system when it is put on so many hosts: with the number after
 // a dash, unless they are a pair.

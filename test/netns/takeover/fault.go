@@ -47,13 +47,10 @@ const (
 	StandbyDeath Fault = "standby-death"
 	// StandbyHAProxyKill is HAProxyKill on the standby.
 	StandbyHAProxyKill Fault = "standby-haproxy-kill"
-	// FalseAlarm closes the host's port of the switch for alarmTime, as one that learns anew
+	// FalseAlarm closes the host's port of the switch for a moment ([Runner.Alarm]), as one that learns anew
 	// or a hypervisor that pauses a guest may do. Held connections are in use meanwhile.
 	FalseAlarm Fault = "false-alarm"
 )
-
-// alarmTime is how long a false alarm lasts.
-const alarmTime = 20 * time.Millisecond
 
 // Faults returns all of them, in the order of reports.
 func Faults() []Fault {
@@ -99,8 +96,9 @@ func (f Fault) beat() time.Duration {
 // cutsOff reports whether the host that the fault hits cannot be reached any more.
 func (f Fault) cutsOff() bool { return f == HostDeath || f == LinkDown || f == StandbyDeath }
 
-// Inject makes the fault happen on the host. It does not wait for consequences.
-func (f Fault) Inject(ctx context.Context, sys lab.System, h *lab.Host) error {
+// Inject makes the fault happen on the host, a false alarm for as long as is given. It does
+// not wait for consequences.
+func (f Fault) Inject(ctx context.Context, sys lab.System, h *lab.Host, alarm time.Duration) error {
 	switch f {
 	case HostDeath, StandbyDeath:
 		return h.SilentDeath()
@@ -128,7 +126,7 @@ func (f Fault) Inject(ctx context.Context, sys lab.System, h *lab.Host) error {
 	case FalseAlarm:
 		port, err := h.PortSwitch()
 		if err == nil {
-			port.CloseFor(lab.BothWays, alarmTime)
+			port.CloseFor(lab.BothWays, alarm)
 		}
 		return err
 	default:

@@ -27,6 +27,8 @@ type Runner struct {
 	// falls anywhere between two adverts or two runs of a check. Default 2 s, the
 	// longest interval of the systems measured.
 	Spread time.Duration
+	// Alarm is how long a false alarm lasts. Default 20 ms.
+	Alarm time.Duration
 	// Patience is how long a takeover may take. Default 15 s.
 	Patience time.Duration
 	// Observe, if set, is called every 50 ms or so while the load runs.
@@ -122,6 +124,7 @@ func (r *Runner) withDefaults() Runner {
 	orDuration(&d.Before, 300*time.Millisecond)
 	orDuration(&d.After, 500*time.Millisecond)
 	orDuration(&d.Spread, 2*time.Second)
+	orDuration(&d.Alarm, 20*time.Millisecond)
 	orDuration(&d.Patience, 15*time.Second)
 	if d.Held == 0 {
 		d.Held = 100
@@ -287,7 +290,7 @@ func (c *run) inject(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Patience)
 	defer cancel()
 	c.injected = monotonic()
-	return c.fault.Inject(ctx, c.sys, c.hit)
+	return c.fault.Inject(ctx, c.sys, c.hit, c.Alarm)
 }
 
 // awaitRecovery waits until the VIP has been where it should be, and the client been

@@ -1,6 +1,6 @@
 // Bench measures hafast beside what people run today, in network namespaces.
 //
-//	bench takeover [-rounds N] [-faults LIST] [-systems LIST] [-hosts LIST] [OUTPUT]
+//	bench takeover [-rounds N] [-faults LIST] [-systems LIST] [-hosts LIST] [-alarm T] [OUTPUT]
 //	bench scale [-rounds N] [-vips LIST] [-instances N] [-window T] [OUTPUT]
 //	bench xdp [-rounds N] [-packets N] [-many N] [-some N] [OUTPUT]
 //	bench path [-rounds N] [-ways LIST] [-window T] [OUTPUT]

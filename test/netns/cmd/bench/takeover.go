@@ -21,6 +21,7 @@ const pictureName = "takeover.svg"
 type takeoverOptions struct {
 	*output
 	rounds int
+	alarm  time.Duration
 	faults []takeover.Fault
 	// systems are none where nothing is measured.
 	systems []lab.System
@@ -36,6 +37,7 @@ func parseTakeover(args []string) (takeoverOptions, error) {
 	fs.Lookup("write-docs").Usage = "update the section and the picture in the document"
 	opts := takeoverOptions{output: o}
 	fs.IntVar(&opts.rounds, "rounds", 10, "rounds; each measures every fault with every system")
+	fs.DurationVar(&opts.alarm, "alarm", 20*time.Millisecond, "how long a false alarm lasts")
 	faults := fs.String("faults", strings.Join(names, ","), "faults to measure")
 	hosts := fs.String("hosts", "2", "on how many hosts each system is put, as 2,3,5; NAME-3 among the systems is NAME on three")
 	systems := fs.String("systems", strings.Join(lab.SystemNames(), ","), "systems to measure, in turn; there are also "+strings.Join(lab.VariantNames(), ", "))
@@ -97,7 +99,7 @@ func measureTakeover(ctx context.Context, opts takeoverOptions, out io.Writer) (
 	}
 	report.Machine.Announce(out)
 	err := inLab(ctx, lab.Options{Hosts: opts.hosts()}, func(l *lab.Lab) error {
-		runner := takeover.Runner{Lab: l}
+		runner := takeover.Runner{Lab: l, Alarm: opts.alarm}
 		progress := newProgress(out, opts)
 		for round := 1; round <= opts.rounds; round++ {
 			for _, fault := range opts.faults {
