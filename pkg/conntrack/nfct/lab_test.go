@@ -117,10 +117,10 @@ func (h *host) edge(toA, toB, addr, addr6 string, side int) {
 	h.t.Helper()
 	var b batch
 	b.add("addr add %s/32 dev lo", addr)
-	b.add("addr add %s/128 dev lo", addr6)
+	b.add("addr add %s/128 dev lo nodad", addr6) // a source address at once, however busy the kernel is
 	for i, iface := range []string{toA, toB} {
 		b.add("addr add 10.0.%d%d.1/24 dev %s", side, i+1, iface)
-		b.add("addr add fd00:%d%d::1/64 dev %s", side, i+1, iface)
+		b.add("addr add fd00:%d%d::1/64 dev %s nodad", side, i+1, iface)
 	}
 	h.ip(b)
 }
@@ -131,7 +131,7 @@ func (h *host) router(inside, outside string, number int, rules string) {
 	var b batch
 	for side, iface := range []string{inside, outside} {
 		b.add("addr add 10.0.%d%d.2/24 dev %s", side+1, number, iface)
-		b.add("addr add fd00:%d%d::2/64 dev %s", side+1, number, iface)
+		b.add("addr add fd00:%d%d::2/64 dev %s nodad", side+1, number, iface)
 		b.add("route add 10.%d.0.2/32 via 10.0.%d%d.1", side+1, side+1, number)
 		b.add("route add fd0%d::2/128 via fd00:%d%d::1", side+1, side+1, number)
 	}
