@@ -36,7 +36,7 @@ func Run(cfg *config.Config, env Env) []Problem {
 	for _, rule := range []func(){
 		c.network, c.peers, c.groups, c.heldVIPs,
 		c.kernel, c.privileges, c.sysctls, c.dataPath,
-		c.haproxy, c.commands, c.rivals,
+		c.haproxy, c.preemption, c.commands, c.rivals,
 		c.endpoints, c.sync,
 	} {
 		rule()

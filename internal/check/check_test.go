@@ -167,6 +167,11 @@ func TestRun(t *testing.T) {
 			want: []string{"f:5: interface eth7 does not exist; create it, or write one of eth0, eth1"},
 		},
 		{
+			name: "weight without preemption",
+			text: strings.Replace(pair, "haproxy: {", "    preempt: false\nhaproxy: {weight: 2, ", 1),
+			want: []string{"warning f:6: instance VI_51 has preempt: false and checks with a weight, which never move its VIPs: a Backup leaves any Active in its place; write weight: 0, which takes the host out of service, or leave preempt out"},
+		},
+		{
 			name: "tracked interface missing",
 			text: strings.Replace(pair, "haproxy:", "    track: {interfaces: [eth7]}\nhaproxy:", 1),
 			want: []string{"f:6: interface eth7 does not exist; create it, or write one of eth0, eth1"},
