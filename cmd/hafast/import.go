@@ -27,8 +27,9 @@ func newImport() *cobra.Command {
 		Short:   "Turn keepalived.conf and conntrackd.conf into hafast.yaml",
 		Long: `Read keepalived.conf, and conntrackd.conf if there is one, and print the
 hafast.yaml that does the same. What has no counterpart becomes a comment in it
-and a warning on standard error; nothing is dropped in silence. The exit code is
-0 with or without warnings, and 2 when a file cannot be read or understood.`,
+and a warning on standard error; nothing is dropped in silence. What is written
+without a warning loads. The exit code is 0 with or without warnings, and 2 when
+a file cannot be read or understood, or has no vrrp_instance.`,
 		Example: `  hafast import /etc/keepalived/keepalived.conf
   hafast import /etc/keepalived/keepalived.conf -o /etc/hafast/hafast.yaml
   hafast import /etc/keepalived/keepalived.conf /etc/conntrackd/conntrackd.conf -o hafast.yaml --force`,
@@ -43,11 +44,11 @@ and a warning on standard error; nothing is dropped in silence. The exit code is
 		},
 		RunE: func(cmd *cobra.Command, files []string) error {
 			result, err := keepalived.Import(files)
-			if err != nil {
-				return &exitError{code: exitUsage, err: err}
-			}
 			for _, w := range result.Warnings {
 				cmd.PrintErrln("warning:", w)
+			}
+			if err != nil {
+				return &exitError{code: exitUsage, err: err}
 			}
 			if out == "" {
 				return write(cmd.OutOrStdout(), string(result.YAML))

@@ -249,17 +249,24 @@ func address() kind[netip.Addr] {
 // parseAddr returns the address, or what to write instead.
 func parseAddr(s string) (netip.Addr, string) {
 	a, err := netip.ParseAddr(s)
-	switch {
-	case err != nil:
+	if err != nil {
 		return a, "write an IPv4 or IPv6 address, such as 10.0.0.1 or fd00::1"
-	case a.Zone() != "":
-		return a, fmt.Sprintf("write %s: the interface is a key of its own", a.WithZone(""))
-	case a.Is4In6():
-		return a, fmt.Sprintf("write %s", a.Unmap())
-	case a.IsUnspecified(), a.IsMulticast(), a.IsLoopback(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return a, "write the unicast address of a host: not a loopback, multicast, broadcast or unspecified one"
 	}
-	return a, ""
+	return a, AddressRemedy(a)
+}
+
+// AddressRemedy returns what to write instead of a as the address of a host, or
+// "" if a can be one.
+func AddressRemedy(a netip.Addr) string {
+	switch {
+	case a.Zone() != "":
+		return fmt.Sprintf("write %s: the interface is a key of its own", a.WithZone(""))
+	case a.Is4In6():
+		return fmt.Sprintf("write %s", a.Unmap())
+	case a.IsUnspecified(), a.IsMulticast(), a.IsLoopback(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return "write the unicast address of a host: not a loopback, multicast, broadcast or unspecified one"
+	}
+	return ""
 }
 
 // witness is who proves that receiving works.
@@ -294,17 +301,27 @@ func vip() kind[netip.Prefix] {
 			}
 			return netip.PrefixFrom(a, a.BitLen()), ""
 		}
-		a, mend := parseAddr(p.Addr().String())
-		switch {
-		case mend != "":
+		if mend := VIPRemedy(p); mend != "" {
 			return netip.Prefix{}, mend
-		case p.Bits() == 0:
-			return netip.Prefix{}, fmt.Sprintf("write %s, or the length of its network", a)
-		case a.Is4() && p.Bits() < 31 && (a == p.Masked().Addr() || a == broadcast(p)):
-			return netip.Prefix{}, fmt.Sprintf("write the address of a host: this is the network or broadcast address of %s", p.Masked())
 		}
 		return p, ""
 	})
+}
+
+// VIPRemedy returns what to write instead of p as a VIP with its prefix length,
+// or "" if p can be one.
+func VIPRemedy(p netip.Prefix) string {
+	a := p.Addr()
+	if mend := AddressRemedy(a); mend != "" {
+		return mend
+	}
+	switch {
+	case p.Bits() == 0:
+		return fmt.Sprintf("write %s, or the length of its network", a)
+	case a.Is4() && p.Bits() < 31 && (a == p.Masked().Addr() || a == broadcast(p)):
+		return fmt.Sprintf("write the address of a host: this is the network or broadcast address of %s", p.Masked())
+	}
+	return ""
 }
 
 // broadcast is the last address of an IPv4 network.

@@ -10,8 +10,8 @@ import (
 	"hafast/internal/steering"
 )
 
-// maxPeers is what the data path has room for beside this host.
-const maxPeers = steering.MaxTargets - 1
+// MaxPeers is what the data path has room for beside this host.
+const MaxPeers = steering.MaxTargets - 1
 
 // validate checks the rules that bind several keys. Values that could not be
 // read are zero by now and have been reported, so they are passed over.
@@ -21,8 +21,8 @@ func (d *decoder) validate(c *Config) {
 	}
 	d.validateInterfaces(c)
 	d.uniqueAddrs("peers", c.Peers)
-	if n := len(c.Peers); n > maxPeers {
-		d.at("peers", fmt.Sprintf("%d peers are too many", n), fmt.Sprintf("name at most %d: flows go to no more hosts than that and this one", maxPeers))
+	if n := len(c.Peers); n > MaxPeers {
+		d.at("peers", fmt.Sprintf("%d peers are too many", n), fmt.Sprintf("name at most %d: flows go to no more hosts than that and this one", MaxPeers))
 	}
 	d.validateSync(c)
 	if c.Instances != nil && len(c.Instances) == 0 {

@@ -20,8 +20,8 @@ func (d *decoder) validateSync(c *Config) {
 	}
 	if d.places.isSet("sync.peers") {
 		d.uniqueAddrs("sync.peers", s.Peers)
-		if n := len(s.Peers); n > maxPeers {
-			d.at("sync.peers", fmt.Sprintf("%d peers are too many", n), fmt.Sprintf("name at most %d", maxPeers))
+		if n := len(s.Peers); n > MaxPeers {
+			d.at("sync.peers", fmt.Sprintf("%d peers are too many", n), fmt.Sprintf("name at most %d", MaxPeers))
 		}
 		for i, peer := range s.Peers {
 			d.validateSyncPeer(s, peer, vips[peer], fmt.Sprintf("sync.peers[%d]", i))

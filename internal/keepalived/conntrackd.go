@@ -153,16 +153,8 @@ func (t *translator) linkKeyword(n *node) {
 
 func (t *translator) linkAddress(n *node) (netip.Addr, bool) {
 	to := &t.doc.sync.notes
-	addr, err := netip.ParseAddr(n.arg(0))
-	if err != nil {
-		t.leftOut(n, to, "not an address; left out", true)
-		return netip.Addr{}, false
-	}
 	t.extraArgs(n, to, 1)
-	if addr.Zone() != "" {
-		t.warn(n.at, to, "%s: hafast takes no zone; left out %s", n.title(), quote("%"+addr.Zone()))
-	}
-	return addr.WithZone("").Unmap(), true
+	return t.hostAddress(n.at, to, n.keyword, n.arg(0))
 }
 
 func (t *translator) conntrackdGeneral(block *node) {

@@ -181,13 +181,17 @@ func (t *translator) settleSync() {
 	if s == nil {
 		return
 	}
-	own := slices.Concat(s.peers, t.doc.peers, []netip.Addr{s.listen})
+	own := append(slices.Clone(s.peers), s.listen)
+	others := slices.Clone(t.doc.peers)
 	var vips []netip.Addr
 	for _, in := range t.doc.instances {
-		own = slices.Concat(own, in.peers, in.sources)
+		others = slices.Concat(others, in.peers, in.sources)
 		for _, v := range in.vips {
 			vips = append(vips, v.prefix.Addr())
 		}
+	}
+	for _, a := range others {
+		own = append(own, a.Addr)
 	}
 	var kept []ignoredNetwork
 	for _, ig := range s.filter.ignored {

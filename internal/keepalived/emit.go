@@ -1,6 +1,7 @@
 package keepalived
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,17 +15,19 @@ const (
 	defaultRefresh     = time.Minute
 )
 
-// emit writes the document as hafast.yaml.
-func emit(d *document) []byte {
+// emit writes the document as hafast.yaml and returns, for each of its lines,
+// the line of the input that it stems from.
+func emit(d *document) (data []byte, origins []place) {
 	var w yamlWriter
 	w.comment(0, "Imported from "+strings.Join(d.sources, ", ")+" by hafast import.")
 	announcing := d.announce.yaml()
+	above := d.notes
 	if len(announcing) == 0 {
-		d.notes = append(d.notes, d.announce.notes...)
+		above = slices.Concat(above, d.announce.notes)
 	}
-	if len(d.notes) > 0 {
-		w.out.WriteString("#\n")
-		w.comments(0, d.notes)
+	if len(above) > 0 {
+		w.write("#\n")
+		w.comments(0, above)
 	}
 	var top yamlMap
 	if d.node != "" {
@@ -34,7 +37,8 @@ func emit(d *document) []byte {
 		top.add("interface", text(d.iface))
 	}
 	if len(d.peers) > 0 {
-		top.add("peers", flowList(d.peers, address))
+		top.add("peers", peersYAML(d.peers))
+		top[len(top)-1].at = d.peers[0].at
 	} else if len(d.instances) > 0 {
 		top = append(top, yamlEntry{above: notes{{text: "peers: [address of the other host]"}}})
 	}
@@ -45,7 +49,7 @@ func emit(d *document) []byte {
 		var list yamlList
 		old := false // has version 2 been explained?
 		for _, in := range d.instances {
-			list = append(list, yamlItem{above: in.notes, value: in.yaml(!old)})
+			list = append(list, yamlItem{at: in.at, above: in.notes, value: in.yaml(!old)})
 			old = old || in.version == 2
 		}
 		top.section("instances", list)
@@ -54,7 +58,7 @@ func emit(d *document) []byte {
 	if len(d.groups) > 0 {
 		var list yamlList
 		for _, g := range d.groups {
-			list = append(list, yamlItem{above: g.notes, value: g.yaml()})
+			list = append(list, yamlItem{at: g.at, above: g.notes, value: g.yaml()})
 		}
 		top.section("sync_groups", list)
 	}
@@ -65,7 +69,7 @@ func emit(d *document) []byte {
 	if len(d.scripts) > 0 {
 		var list yamlList
 		for _, s := range d.scripts {
-			list = append(list, yamlItem{above: s.notes, value: s.yaml()})
+			list = append(list, yamlItem{at: s.at, above: s.notes, value: s.yaml()})
 		}
 		top.section("scripts", list)
 	}
@@ -79,13 +83,13 @@ func emit(d *document) []byte {
 	}
 	w.mapping(0, top)
 	if d.keepalived && d.haproxy == nil {
-		w.out.WriteByte('\n')
+		w.write("\n")
 		w.comment(0, "keepalived had no plain check for haproxy. Without a haproxy section hafast watches "+defaultPidfile+" once it has seen it; haproxy: off asks nothing of it.")
 	}
 	if len(top) == 0 {
-		w.out.WriteString("{}\n") // an empty document would be null
+		w.write("{}\n") // an empty document would be null
 	}
-	return []byte(w.out.String())
+	return []byte(w.out.String()), w.origins
 }
 
 func (m *yamlMap) add(key string, value any) { *m = append(*m, yamlEntry{key: key, value: value}) }
@@ -101,6 +105,7 @@ func (in *instance) yaml(explain bool) yamlMap {
 	m.add("name", text(fitName(in.name)))
 	if in.vrid != 0 {
 		m.add("vrid", number(in.vrid))
+		m[len(m)-1].at = in.vridAt
 	}
 	m.add("priority", number(in.priority))
 	m.add("version", number(in.version))
@@ -123,10 +128,15 @@ func (in *instance) yaml(explain bool) yamlMap {
 		m.add("unicast", boolean(true))
 	}
 	if in.ownPeers {
-		m.add("peers", flowList(in.peers, address))
+		m.add("peers", peersYAML(in.peers))
+		m[len(m)-1].at = in.peers[0].at
 	}
 	if len(in.sources) > 0 {
-		m.add("source", address(in.sources[0]))
+		m.add("source", address(in.sources[0].Addr))
+		m[len(m)-1].at = in.sources[0].at
+	}
+	if in.checksumAsV2 && in.version == 3 && !in.ipv6() {
+		m.add("checksum", scalar("rfc9568"))
 	}
 	if !in.accept {
 		m.add("accept", boolean(false))
@@ -144,7 +154,7 @@ func (in *instance) yaml(explain bool) yamlMap {
 	if len(in.routes) > 0 {
 		var list yamlList
 		for _, r := range in.routes {
-			item := yamlItem{value: r.yaml()}
+			item := yamlItem{at: r.at, value: r.yaml()}
 			if r.iface == "" && r.via.IsValid() {
 				item.above.add("names no interface: keepalived let the kernel choose, hafast takes the instance's")
 			}
@@ -176,12 +186,16 @@ func vipsYAML(vips []vip) any {
 		if len(m) > 1 {
 			value = flowMap(m)
 		}
-		list = append(list, yamlItem{value: value})
+		list = append(list, yamlItem{at: v.at, value: value})
 	}
 	if len(list) < 2 {
 		return flowList(list, func(item yamlItem) scalar { return item.value.(scalar) })
 	}
 	return list
+}
+
+func peersYAML(peers []addrAt) scalar {
+	return flowList(peers, func(a addrAt) scalar { return address(a.Addr) })
 }
 
 func (r route) yaml() scalar {
@@ -223,7 +237,7 @@ func (t tracking) yaml() yamlMap {
 			if *ref.weight != ref.implied {
 				value = flowMap(yamlMap{{key: name, value: value}, {key: "weight", value: number(*ref.weight)}})
 			}
-			list = append(list, yamlItem{value: value})
+			list = append(list, yamlItem{at: ref.at, value: value})
 		}
 		m.add(key, list)
 	}

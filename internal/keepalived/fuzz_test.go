@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,8 +13,9 @@ import (
 	"hafast/internal/config"
 )
 
-// FuzzImport: any input gives either a *SyntaxError or YAML that parses, the
-// same each time, in which every warning stands as a comment.
+// FuzzImport: any input gives either an error or YAML that loads, the same each
+// time, in which every warning stands as a comment. What does not load has been
+// warned of at the very line it stems from.
 func FuzzImport(f *testing.F) {
 	for _, pattern := range []string{"testdata/*.conf", "testdata/torture/*.conf", "testdata/torture/*/*"} {
 		seeds, err := filepath.Glob(pattern)
@@ -28,12 +30,19 @@ func FuzzImport(f *testing.F) {
 			f.Add(string(data), "")
 		}
 	}
+	for _, tc := range fieldCases {
+		f.Add(tc.text, "")
+	}
 	f.Add("include other\nvrrp_instance A {", "}\n$A=\\\nb\n")
 	f.Add("$A=${A}\n$A", "@x ~SEQ(a,1,2) {")
 	f.Fuzz(func(t *testing.T, main, other string) {
 		fsys := memory{"k": main, "other": other}
 		got, err := importFrom(fsys, []string{"k"})
 		if err != nil {
+			var none *NoInstanceError
+			if errors.As(err, &none) && got.YAML == nil {
+				return
+			}
 			var syntax *SyntaxError
 			if !errors.As(err, &syntax) || syntax.File == "" || syntax.Text == "" {
 				t.Fatalf("error %v", err)
@@ -44,13 +53,7 @@ func FuzzImport(f *testing.F) {
 		if err := yaml.Unmarshal(got.YAML, &out); err != nil {
 			t.Fatalf("%v\n%s", err, got.YAML)
 		}
-		if _, err := config.Parse("hafast.yaml", got.YAML); err != nil {
-			for e := range strings.SplitSeq(err.Error(), "\n") {
-				if strings.Contains(e, "unknown key") || strings.Contains(e, "duplicate key") {
-					t.Errorf("%s\n%s", e, got.YAML)
-				}
-			}
-		}
+		loadsOrWarned(t, fsys, got)
 		again, err := importFrom(fsys, []string{"k"})
 		if err != nil || !bytes.Equal(got.YAML, again.YAML) {
 			t.Fatalf("second import differs: %v\n%s", err, again.YAML)
@@ -65,4 +68,41 @@ func FuzzImport(f *testing.F) {
 			}
 		}
 	})
+}
+
+// loadsOrWarned holds import to its word: each problem that config.Parse has with
+// what was written belongs to a line that a warning names.
+func loadsOrWarned(t *testing.T, fsys files, got Result) {
+	t.Helper()
+	_, err := config.Parse("hafast.yaml", got.YAML)
+	var problems config.Errors
+	if !errors.As(err, &problems) {
+		return
+	}
+	tr := newTranslator()
+	root, err := parseFile(fsys, "k", tr.warnAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.meet("k")
+	tr.doc.sources = []string{"k"}
+	tr.read(root)
+	tr.finish()
+	if _, err := tr.emit(); err != nil {
+		t.Fatal(err)
+	}
+	_, origins := emit(tr.doc)
+	for _, p := range problems {
+		if strings.Contains(p.Text, "unknown key") || strings.Contains(p.Text, "duplicate key") {
+			t.Errorf("%s\n%s", p, got.YAML)
+		}
+		at := place{"k", 1}
+		if p.Line <= len(origins) && origins[p.Line-1].line > 0 {
+			at = origins[p.Line-1]
+		}
+		named := func(w Warning) bool { return w.File == at.file && w.Line == at.line }
+		if !slices.ContainsFunc(got.Warnings, named) {
+			t.Errorf("%s: no warning at %v: %v\n%s", p, at, got.Warnings, got.YAML)
+		}
+	}
 }

@@ -53,7 +53,7 @@ func (e *SyntaxError) Unwrap() error { return e.Err }
 // Import reads keepalived.conf and conntrackd.conf files, told apart by their
 // content, and returns one hafast.yaml for all of them. Includes and their globs
 // are resolved relative to the including file, as keepalived does. The error is
-// a *SyntaxError.
+// a *SyntaxError, or a *NoInstanceError together with the warnings.
 func Import(paths []string) (Result, error) { return importFrom(disk{}, paths) }
 
 // importFrom is Import over any file system.
@@ -69,7 +69,8 @@ func importFrom(fsys files, paths []string) (Result, error) {
 		t.read(root)
 	}
 	t.finish()
-	return Result{YAML: emit(t.doc), Warnings: sorted(t.warnings, t.order)}, nil
+	data, err := t.emit()
+	return Result{YAML: data, Warnings: sorted(t.warnings, t.order)}, err
 }
 
 // parseFile reads one file of either kind.

@@ -91,7 +91,7 @@ func (r *reader) prepare(ln *line) (bool, error) {
 		r.warn(ln.at, fmt.Sprintf("%s: parameters of several lines are not expanded; left out, write the lines of $%s here", quote(ln.text), name))
 		return false, nil
 	}
-	if ln.text == "" || r.conditional(*ln) {
+	if ln.text == "" || r.conditional(*ln) || r.runtime(*ln) {
 		return false, nil
 	}
 	included, err := r.include(*ln)
@@ -112,12 +112,29 @@ func (r *reader) conditional(ln line) bool {
 		if strings.HasPrefix(id, "^") {
 			which = "all but the host or config-id " + quote(id[1:])
 		}
-		r.warn(ln.at, fmt.Sprintf("%s: meant for %s; left out, write it by hand where it applies", quote(strings.TrimSpace(rest)), which))
+		r.warn(ln.at, fmt.Sprintf("%s: meant for %s; left out, write it by hand where it applies", quote(hush(strings.Fields(rest))), which))
 	case strings.HasPrefix(ln.text, "~"):
 		r.warn(ln.at, fmt.Sprintf("%s: sequences and lists are not expanded; left out", quote(ln.text)))
 	default:
 		return false
 	}
+	return true
+}
+
+// runtime warns of lines with a parameter whose value only a running keepalived
+// knows. It reports whether the line is to be passed over; one that opens or closes
+// a block is needed all the same.
+func (r *reader) runtime(ln line) bool {
+	name := runtimeParameter(ln.text)
+	if name == "" {
+		return false
+	}
+	shown := quote(clip(hush(strings.Fields(ln.text))))
+	if parts := splitAtBraces(ln.text); len(parts) > 1 {
+		r.warn(ln.at, fmt.Sprintf("%s: the value of %s is known to a running keepalived alone; taken as it stands, write the value by hand", shown, name))
+		return false
+	}
+	r.warn(ln.at, fmt.Sprintf("%s: the value of %s is known to a running keepalived alone; left out, write the line with its value by hand", shown, name))
 	return true
 }
 

@@ -12,7 +12,7 @@ type document struct {
 	notes     notes // what has no better place in the YAML
 	node      string
 	iface     string
-	peers     []netip.Addr
+	peers     []addrAt
 	instances []*instance
 	// instanceNotes stand above all instances.
 	instanceNotes notes
@@ -41,6 +41,7 @@ type instance struct {
 	name         string
 	at           place
 	vrid         int // 0: not given
+	vridAt       place
 	priority     int // 0: not given
 	version      int // 0: not given
 	state        string
@@ -52,9 +53,11 @@ type instance struct {
 	preemptDelay time.Duration
 	delayAt      *node
 	unicast      bool
-	peers        []netip.Addr
+	unicastAt    place
+	peers        []addrAt
 	ownPeers     bool // emit peers here rather than at the top
-	sources      []netip.Addr
+	sources      []addrAt
+	checksumAsV2 bool // version 3 over IPv4 without the pseudo-header
 	accept       bool
 	virtualMAC   bool
 	auth         auth
@@ -66,6 +69,12 @@ type instance struct {
 	group        *group
 }
 
+// addrAt is an address and the line that names it.
+type addrAt struct {
+	netip.Addr
+	at place
+}
+
 // auth is an authentication block.
 type auth struct {
 	kind     string
@@ -75,6 +84,7 @@ type auth struct {
 
 // vip is a line of virtual_ipaddress or virtual_ipaddress_excluded.
 type vip struct {
+	at       place
 	prefix   netip.Prefix
 	iface    string
 	label    string
@@ -83,6 +93,7 @@ type vip struct {
 
 // route is a line of virtual_routes.
 type route struct {
+	at     place
 	to     netip.Prefix
 	via    netip.Addr
 	source netip.Addr

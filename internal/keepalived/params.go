@@ -142,6 +142,19 @@ func (p parameters) lookup(name string, at place) (string, bool) {
 	return value, ok
 }
 
+// runtimeParameter finds a parameter that keepalived gets from its environment or
+// from chance, and returns its name.
+func runtimeParameter(text string) string {
+	for _, name := range []string{"_ENV", "_INSTANCE", "_RANDOM"} {
+		for _, end := range []string{"}", " ", "\t"} {
+			if strings.Contains(text, "${"+name+end) {
+				return "${" + name + "}"
+			}
+		}
+	}
+	return ""
+}
+
 // clip shortens text for a message.
 func clip(text string) string {
 	const most = 60

@@ -2,7 +2,6 @@ package keepalived
 
 import (
 	"fmt"
-	"strings"
 )
 
 // node is one line of the configuration and, where braces follow it, the
@@ -41,7 +40,7 @@ func (n *node) rest(i int) []string {
 func (n *node) words() []string { return append([]string{n.keyword}, n.args...) }
 
 // title is how messages refer to the line.
-func (n *node) title() string { return clip(strings.Join(n.words(), " ")) }
+func (n *node) title() string { return clip(hush(n.words())) }
 
 // parse builds the tree. The root stands for the file and has no keyword.
 func parse(r *reader) (*node, error) {
@@ -68,6 +67,12 @@ func parse(r *reader) (*node, error) {
 			open = append(open, last)
 			last = nil
 		case "}":
+			if len(open) == 1 && r.dialect == dialectKeepalived {
+				// keepalived goes on as well.
+				r.warn(ln.at, "unexpected }: no block is open here, so a block above may end too soon; ignored")
+				last = nil
+				continue
+			}
 			if len(open) == 1 {
 				return nil, fail("unexpected }: no block is open here")
 			}

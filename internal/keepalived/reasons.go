@@ -1,5 +1,10 @@
 package keepalived
 
+import (
+	"slices"
+	"strings"
+)
+
 // The reasons below say, for each keyword of keepalived.conf(5) that has no
 // counterpart, what a person who migrates should know. false means that the
 // keyword is not keepalived's.
@@ -19,6 +24,53 @@ const (
 	noAdvertise = "hafast follows RFC 9568 here; left out"
 	noRepeat    = "hafast answers a rival's advert or ARP with one announcement at once; left out"
 )
+
+const reasonHMAC = "hafast neither signs adverts nor looks at signatures, and a keepalived peer whose mode is enforce refuses what hafast sends: set mode receive-only or permissive there, or switch all hosts at the same time; left out"
+
+// reasonMisplaced is for what has no meaning where it stands. keepalived
+// ignores it, and so must hafast.
+func reasonMisplaced(keyword string) string {
+	if home := homeOf(keyword); home != "" {
+		return "keepalived knows it in " + home + " alone and ignores it here; left out"
+	}
+	return "unknown keyword; left out"
+}
+
+// homeOf names the block that a keyword belongs into.
+func homeOf(keyword string) string {
+	known := func(reason func(string) (string, bool), taken string) bool {
+		_, left := reason(keyword)
+		return left || slices.Contains(strings.Fields(taken), keyword)
+	}
+	none := func(string) (string, bool) { return "", false }
+	switch {
+	case known(reasonTopLevel, "global_defs vrrp_script track_file vrrp_track_file vrrp_track_process vrrp_instance vrrp_sync_group"):
+		return "no block, at the top,"
+	case known(reasonGlobal, `router_id script_user default_interface vrrp_version v3_checksum_as_v2 vrrp_rt_priority max_auto_priority
+		vrrp_mcast_group4 vrrp_mcast_group6 vrrp_garp_master_delay vrrp_garp_master_refresh vrrp_garp_master_repeat
+		vrrp_garp_interval vrrp_gna_interval vrrp_min_garp`):
+		return "global_defs"
+	case known(reasonInstance, `virtual_ipaddress virtual_ipaddress_excluded virtual_routes virtual_rules unicast_peer authentication auth_hmac
+		state interface virtual_router_id priority advert_int version preempt nopreempt preempt_delay unicast_src_ip mcast_src_ip use_vmac
+		accept no_accept native_ipv6 garp_master_delay garp_master_refresh garp_master_repeat track_script track_interface`):
+		return "a vrrp_instance"
+	case known(none, "notify_master notify_backup notify_fault notify_stop notify"):
+		return "a vrrp_instance or a vrrp_sync_group"
+	case known(none, "auth_type auth_pass"):
+		return "authentication"
+	case known(none, "group global_tracking sync_group_tracking_weight"):
+		return "a vrrp_sync_group"
+	case known(none, "script interval timeout rise fall user init_fail"):
+		return "a vrrp_script"
+	case known(none, "process param_match quorum quorum_max delay fork_delay terminate_delay full_command"):
+		return "a vrrp_track_process"
+	case known(none, "weight"):
+		return "a script, file or process that is tracked"
+	case known(none, "file init_file"):
+		return "a track_file"
+	}
+	return ""
+}
 
 func reasonTopLevel(keyword string) (string, bool) {
 	switch keyword {
@@ -50,7 +102,7 @@ func reasonGlobal(keyword string) (string, bool) {
 		"smtp_alert", "smtp_alert_vrrp", "smtp_alert_checker", "no_email_faults", "no_checker_emails":
 		return noMail, true
 	case "snmp_socket", "enable_snmp_vrrp", "enable_snmp_checker", "enable_snmp_keepalived", "enable_snmp_rfc", "enable_snmp_rfcv2", "enable_snmp_rfcv3",
-		"enable_traps", "enable_dbus", "dbus_service_name":
+		"enable_traps", "enable_dbus", "dbus_service_name", "dbus_no_interface_name", "snmp_vs_stats_update_interval", "snmp_rs_stats_update_interval":
 		return noSNMP, true
 	case "lvs_sync_daemon", "lvs_timeouts", "lvs_flush", "lvs_flush_on_stop", "lvs_flush_onstop", "lvs_notify_fifo", "lvs_notify_fifo_script",
 		"lvs_netlink_cmd_rcv_bufs", "lvs_netlink_cmd_rcv_bufs_force", "lvs_netlink_monitor_rcv_bufs", "lvs_netlink_monitor_rcv_bufs_force",
@@ -84,7 +136,17 @@ func reasonGlobal(keyword string) (string, bool) {
 		return noAdvertise, true
 	case "vrrp_check_unicast_src", "vrrp_skip_check_adv_addr", "vrrp_strict":
 		return "hafast checks adverts by RFC 9568 and counts what it rejects; left out", true
-	case "vrrp_startup_delay":
+	case "vrrp_owner_ignore_adverts":
+		return "an Active of priority 255 stays Active whatever it hears, in hafast too; left out", true
+	case "use_symlink_paths":
+		return "hafast runs commands by the path as it is written; left out", true
+	case "set_supplementary_groups":
+		return "hafast runs commands with all groups of their user; left out", true
+	case "state_file_location", "stats_file_location", "json_file_location", "json_version":
+		return "'hafast status --json' and the metrics have what keepalived dumps into files; left out", true
+	case "iproute_usr_dir", "iproute_etc_dir":
+		return "hafast takes routing tables by number; left out", true
+	case "vrrp_startup_delay", "vrrp_delay_after_boot":
 		return "hafast starts at once; order its unit after network-online.target, or set preempt_delay; left out", true
 	case "dynamic_interfaces":
 		return "in hafast an instance whose interface is missing is in fault until it appears; left out", true
@@ -104,8 +166,12 @@ func reasonInstance(keyword string) (string, bool) {
 	switch keyword {
 	case "smtp_alert":
 		return noMail, true
-	case "virtual_rules":
-		return "hafast installs no routing rules; add them for good, or in notify.active and notify.backup; left out", true
+	case "timer_expired_backup":
+		return "a host that stood still stops answering for its VIPs after liveness.lease; left out", true
+	case "no_virtual_ipaddress":
+		return "an instance of hafast has at least one VIP; left out", true
+	case "owner_ignore_adverts":
+		return reasonGlobal("vrrp_" + keyword)
 	case "dont_track_primary":
 		return "hafast always goes to fault while the instance's interface is down; left out", true
 	case "debug":
@@ -130,8 +196,8 @@ func reasonInstance(keyword string) (string, bool) {
 		return "hafast refuses unicast without peers when it reads its configuration; left out", true
 	case "old_unicast_checksum":
 		return "hafast accepts both checksums of RFC 9568 and keepalived, not that of keepalived before 1.3.7; left out", true
-	case "garp_lower_prio_delay", "garp_lower_prio_repeat", "garp_master_refresh_repeat", "garp_extra_if":
-		return reasonGlobal("vrrp_" + keyword)
+	case "garp_lower_prio_delay", "garp_lower_prio_repeat", "garp_master_refresh_repeat", "garp_extra_if", "vmac_garp_intvl":
+		return reasonGlobal("vrrp_" + strings.Replace(keyword, "vmac_garp_intvl", "garp_extra_if", 1)) // its name in 2.2.2
 	case "lower_prio_no_advert", "higher_prio_send_advert", "down_timer_adverts":
 		return noAdvertise, true
 	case "promote_secondaries":

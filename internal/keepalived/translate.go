@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -19,6 +18,7 @@ type translator struct {
 	order    map[string]int
 
 	version      int    // vrrp_version
+	checksumAsV2 bool   // v3_checksum_as_v2 of global_defs
 	scriptUser   string // script_user
 	defaultIface string // default_interface
 	scripts      map[string]*script
@@ -26,6 +26,8 @@ type translator struct {
 	processes    map[string]*trackProcess
 	instances    map[string]*instance
 	groups       map[string]*group
+	// unfinished holds the lines whose YAML cannot load, once that has been said.
+	unfinished map[place]bool
 }
 
 func newTranslator() *translator {
@@ -38,6 +40,8 @@ func newTranslator() *translator {
 		processes: map[string]*trackProcess{},
 		instances: map[string]*instance{},
 		groups:    map[string]*group{},
+
+		unfinished: map[place]bool{},
 	}
 }
 
@@ -99,7 +103,7 @@ func (t *translator) translate() {
 // leftOut warns of a line, or a whole block, that has no counterpart.
 func (t *translator) leftOut(n *node, to *notes, reason string, known bool) {
 	if !known {
-		reason = "unknown keyword; left out"
+		reason = reasonMisplaced(n.keyword)
 	}
 	title := n.title()
 	if n.block {
@@ -112,7 +116,7 @@ func (t *translator) leftOut(n *node, to *notes, reason string, known bool) {
 // same line is lost in keepalived too.
 func (t *translator) extraArgs(n *node, to *notes, takes int) {
 	if extra := n.rest(takes); len(extra) > 0 {
-		t.warn(n.at, to, "%s: left out %s; keepalived reads one keyword a line", n.keyword, quote(clip(strings.Join(extra, " "))))
+		t.warn(n.at, to, "%s: left out %s; keepalived reads one keyword a line", n.keyword, quote(clip(hush(extra))))
 	}
 }
 
@@ -173,7 +177,10 @@ func (t *translator) finish() {
 	t.settleTracking()
 	t.settleAnnounce()
 	t.settleInterface()
+	t.settleVIPs()
+	t.settleRouters()
 	t.settlePeers()
+	t.settleWeights()
 	t.settleSync()
 	t.settleGroups()
 	t.settleUsers()
@@ -215,7 +222,8 @@ func (t *translator) settleInterface() {
 			in.iface = t.defaultIface
 		}
 		if in.iface == "" {
-			t.warn(in.at, &in.notes, "vrrp_instance %s names no interface; add one", in.name)
+			t.incomplete(in.at, &in.notes, "vrrp_instance %s names no interface; add one", in.name)
+			t.unfinished[t.start()] = true // interface at the top is missed there
 			continue
 		}
 		count[in.iface]++
@@ -267,29 +275,5 @@ func (t *translator) settleUsers() {
 		slices.ContainsFunc(t.doc.instances, func(in *instance) bool { return lacks(in.notify) }) ||
 		slices.ContainsFunc(t.doc.groups, func(g *group) bool { return lacks(g.notify) }) {
 		t.doc.notes.add("Commands without a user: keepalived runs them as keepalived_script where that user exists, hafast as its own user. Add user: to choose.")
-	}
-}
-
-// settlePeers moves unicast peers to the top if all instances of a family
-// agree on theirs.
-func (t *translator) settlePeers() {
-	for _, v6 := range []bool{false, true} {
-		var ofFamily []*instance
-		for _, in := range t.doc.instances {
-			if in.unicast && in.ipv6() == v6 {
-				ofFamily = append(ofFamily, in)
-			}
-		}
-		if len(ofFamily) == 0 {
-			continue
-		}
-		shared := ofFamily[0].peers
-		agree := !slices.ContainsFunc(ofFamily, func(in *instance) bool { return !slices.Equal(in.peers, shared) })
-		if agree {
-			t.doc.peers = append(t.doc.peers, shared...)
-		}
-		for _, in := range ofFamily {
-			in.ownPeers = !agree && len(in.peers) > 0
-		}
 	}
 }

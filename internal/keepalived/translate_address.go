@@ -1,10 +1,13 @@
 package keepalived
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	"hafast/internal/config"
 )
 
 // ipv6 reports the instance's family, by its first address.
@@ -34,7 +37,11 @@ func (t *translator) addresses(in *instance, block *node) {
 			t.warn(n.at, to, "%s %s: the address is there twice; left out", block.keyword, quote(n.title()))
 			continue
 		}
-		v.prefix = prefix
+		if remedy := config.VIPRemedy(prefix); remedy != "" {
+			t.warn(n.at, to, "%s %s: not the address of a host: %s; left out", block.keyword, quote(n.title()), remedy)
+			continue
+		}
+		v.prefix, v.at = prefix, n.at
 		t.extraBlock(n, to)
 		var ignored []string
 		for i := 0; i < len(n.args); i++ {
@@ -90,23 +97,46 @@ func prefixText(p netip.Prefix) string {
 func (t *translator) unicastPeers(in *instance, block *node) {
 	to := &in.notes
 	t.extraArgs(block, to, 0)
+	if len(block.children) == 0 {
+		t.warn(block.at, to, "unicast_peer names nobody; the instance stays on multicast")
+		return
+	}
+	in.unicast, in.unicastAt = true, block.at
 	for _, n := range block.children {
-		addr, err := netip.ParseAddr(n.keyword)
-		if err != nil {
-			t.warn(n.at, to, "unicast_peer %s: not an address; left out", quote(n.title()))
+		addr, ok := t.hostAddress(n.at, to, block.keyword, n.keyword)
+		if !ok {
 			continue
 		}
 		if len(n.args) > 0 {
 			t.warn(n.at, to, "unicast_peer %s: left out %s; hafast accepts TTL 255 alone (RFC 9568 section 5.1.1.3)", n.keyword, quote(clip(strings.Join(n.args, " "))))
 		}
 		t.extraBlock(n, to)
-		in.peers = append(in.peers, addr)
+		if slices.ContainsFunc(in.peers, func(p addrAt) bool { return p.Addr == addr }) {
+			t.warn(n.at, to, "unicast_peer %s: the address is there twice; left out", n.keyword)
+			continue
+		}
+		in.peers = append(in.peers, addrAt{addr, n.at})
 	}
-	if len(in.peers) == 0 {
-		t.warn(block.at, to, "unicast_peer names nobody; the instance stays on multicast")
-		return
+}
+
+// hostAddress reads the address of a host. keepalived takes one with a prefix
+// length, too, and looks at the address alone.
+func (t *translator) hostAddress(at place, to *notes, keyword, s string) (netip.Addr, bool) {
+	text, length, _ := strings.Cut(s, "/")
+	addr, err := netip.ParseAddr(text)
+	if _, lengthErr := strconv.ParseUint(cmp.Or(length, "0"), 10, 8); err != nil || lengthErr != nil {
+		t.warn(at, to, "%s %s: not an address; left out", keyword, quote(clip(s)))
+		return netip.Addr{}, false
 	}
-	in.unicast = true
+	if addr.Zone() != "" {
+		t.warn(at, to, "%s %s: hafast takes no zone; left out %s", keyword, quote(clip(s)), quote("%"+addr.Zone()))
+	}
+	addr = addr.WithZone("").Unmap()
+	if remedy := config.AddressRemedy(addr); remedy != "" {
+		t.warn(at, to, "%s %s: not the address of a host: %s; left out", keyword, quote(clip(s)), remedy)
+		return netip.Addr{}, false
+	}
+	return addr, true
 }
 
 // routes translates virtual_routes.
@@ -114,6 +144,7 @@ func (t *translator) routes(in *instance, block *node) {
 	t.extraArgs(block, &in.notes, 0)
 	for _, n := range block.children {
 		if r, ok := t.route(in, n); ok {
+			r.at = n.at
 			in.routes = append(in.routes, r)
 		}
 		t.extraBlock(n, &in.notes)

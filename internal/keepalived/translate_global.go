@@ -3,6 +3,7 @@ package keepalived
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -32,6 +33,8 @@ func (t *translator) globalDefs(block *node) {
 			if v, ok := t.integer(n, to, 2, 3); ok {
 				t.version = v
 			}
+		case "v3_checksum_as_v2":
+			t.checksumAsV2 = t.flag(n, to)
 		case "vrrp_rt_priority", "max_auto_priority":
 			t.urgency(n)
 		case "vrrp_mcast_group4", "vrrp_mcast_group6":
@@ -39,7 +42,7 @@ func (t *translator) globalDefs(block *node) {
 				t.warn(n.at, to, "%s: hafast sends to 224.0.0.18 and ff02::12 alone; left out, use unicast: true if these are taken", n.title())
 			}
 		default:
-			if t.announceKeyword(n, &t.doc.announce) {
+			if keyword, ok := strings.CutPrefix(n.keyword, "vrrp_"); ok && t.announceKeyword(n, keyword, &t.doc.announce) || t.paceKeyword(n, &t.doc.announce) {
 				continue
 			}
 			reason, known := reasonGlobal(n.keyword)
@@ -60,33 +63,46 @@ func (t *translator) urgency(n *node) {
 }
 
 // announceKeyword translates the pacing of gratuitous ARP, which is spelled
-// alike in global_defs (with vrrp_ in front) and in instances, and reports
-// whether the line was one of those keywords.
-func (t *translator) announceKeyword(n *node, a *announce) bool {
+// alike in instances and, with vrrp_ in front, in global_defs. keyword is the
+// line's, as an instance spells it. It reports whether the line was one of those.
+func (t *translator) announceKeyword(n *node, keyword string, a *announce) bool {
 	to := &a.notes
-	setTime := func(at **time.Duration, longest time.Duration) {
-		if v, ok := t.seconds(n, to, longest); ok {
-			*at = &v
+	switch keyword {
+	case "garp_master_delay":
+		t.setTime(n, to, &a.repeatDelay, maxTime)
+	case "garp_master_refresh":
+		t.setTime(n, to, &a.refresh, maxTime)
+	case "garp_master_repeat":
+		if v, ok := t.integer(n, to, 1, maxCount); ok {
+			a.count = &v
 		}
+	default:
+		return false
 	}
+	t.extraBlock(n, to)
+	return true
+}
+
+// setTime sets a time that was not given so far.
+func (t *translator) setTime(n *node, to *notes, at **time.Duration, longest time.Duration) {
+	if v, ok := t.seconds(n, to, longest); ok {
+		*at = &v
+	}
+}
+
+// paceKeyword translates the pacing that global_defs alone has.
+func (t *translator) paceKeyword(n *node, a *announce) bool {
+	to := &a.notes
 	switch n.keyword {
-	case "vrrp_garp_master_delay", "garp_master_delay":
-		setTime(&a.repeatDelay, maxTime)
-	case "vrrp_garp_master_refresh", "garp_master_refresh":
-		setTime(&a.refresh, maxTime)
 	case "vrrp_garp_interval":
-		setTime(&a.interval, maxPause)
+		t.setTime(n, to, &a.interval, maxPause)
 	case "vrrp_gna_interval":
 		before := a.interval
-		setTime(&a.interval, maxPause)
+		t.setTime(n, to, &a.interval, maxPause)
 		if before != nil && *before != *a.interval {
 			t.warn(n.at, to, "vrrp_gna_interval differs from vrrp_garp_interval; hafast has one interval for both, the longer is taken")
 			longer := max(*before, *a.interval)
 			a.interval = &longer
-		}
-	case "vrrp_garp_master_repeat", "garp_master_repeat":
-		if v, ok := t.integer(n, to, 1, maxCount); ok {
-			a.count = &v
 		}
 	case "vrrp_min_garp":
 		if t.flag(n, to) {

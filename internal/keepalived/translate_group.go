@@ -122,8 +122,9 @@ func (t *translator) splitOff(in *instance, ofOther func(vip) bool, foreign func
 	other.announce = announce{}
 	other.notify = notifications{} // they ran once for both so far
 	other.vips, in.vips = partition(in.vips, ofOther)
-	other.peers, in.peers = partition(in.peers, foreign)
-	other.sources, in.sources = partition(in.sources, foreign)
+	foreignAt := func(a addrAt) bool { return foreign(a.Addr) }
+	other.peers, in.peers = partition(in.peers, foreignAt)
+	other.sources, in.sources = partition(in.sources, foreignAt)
 	other.routes, in.routes = partition(in.routes, func(r route) bool { return foreign(r.to.Addr()) })
 	other.unicast = in.unicast && len(other.peers) > 0
 	other.track = tracking{
@@ -172,19 +173,15 @@ func (t *translator) freeName(name string) string {
 // the instance's addresses.
 func (t *translator) dropForeign(in *instance) {
 	v6 := in.ipv6()
-	foreign := func(a netip.Addr) bool { return a.Is6() != v6 }
-	var peers, sources []netip.Addr
+	foreign := func(a addrAt) bool { return a.Is6() != v6 }
+	var peers, sources []addrAt
 	peers, in.peers = partition(in.peers, foreign)
 	sources, in.sources = partition(in.sources, foreign)
 	for _, a := range append(peers, sources...) {
-		t.warn(in.at, &in.notes, "vrrp_instance %s: %s is not of the family of its addresses; left out", in.name, a)
-	}
-	if len(in.peers) == 0 && in.unicast {
-		in.unicast = false
-		t.warn(in.at, &in.notes, "vrrp_instance %s has no unicast peer left; it is on multicast", in.name)
+		t.warn(a.at, &in.notes, "vrrp_instance %s: %s is not of the family of its addresses; left out", in.name, a.Addr)
 	}
 	for len(in.sources) > 1 {
-		t.warn(in.at, &in.notes, "vrrp_instance %s has several source addresses; %s is left out", in.name, in.sources[0])
+		t.warn(in.at, &in.notes, "vrrp_instance %s has several source addresses; %s is left out", in.name, in.sources[0].Addr)
 		in.sources = in.sources[1:]
 	}
 }

@@ -1,9 +1,6 @@
 package keepalived
 
-import (
-	"net/netip"
-	"time"
-)
+import "time"
 
 // passwordSize is the room for a password in a version 2 advert (RFC 2338
 // section 5.3.6.1).
@@ -15,15 +12,12 @@ func (t *translator) instance(block *node) {
 	if !t.named(block, t.instances[name] != nil) {
 		return
 	}
-	in := &instance{name: name, at: block.at, preempt: true, accept: true, advert: time.Second}
+	in := &instance{name: name, at: block.at, preempt: true, accept: true, advert: time.Second, checksumAsV2: t.checksumAsV2}
 	for _, n := range block.children {
 		t.instanceKeyword(in, n)
 	}
 	if in.vrid == 0 {
-		t.warn(block.at, &in.notes, "vrrp_instance %s has no virtual_router_id; add a vrid, the same on all hosts", name)
-	}
-	if len(in.vips) == 0 {
-		t.warn(block.at, &in.notes, "vrrp_instance %s has no addresses; hafast needs at least one", name)
+		t.incomplete(block.at, &in.notes, "vrrp_instance %s has no virtual_router_id; add a vrid, the same on all hosts", name)
 	}
 	t.instances[name] = in
 	t.doc.instances = append(t.doc.instances, in)
@@ -37,6 +31,12 @@ func (t *translator) instanceKeyword(in *instance, n *node) {
 		return
 	case "virtual_routes":
 		t.routes(in, n)
+		return
+	case "virtual_rules":
+		t.rules(in, n)
+		return
+	case "auth_hmac":
+		t.leftOut(n, to, reasonHMAC, true)
 		return
 	case "unicast_peer":
 		t.unicastPeers(in, n)
@@ -57,7 +57,7 @@ func (t *translator) instanceKeyword(in *instance, n *node) {
 		t.extraArgs(n, to, 1)
 	case "virtual_router_id":
 		if v, ok := t.integer(n, to, 1, 255); ok {
-			in.vrid = v
+			in.vrid, in.vridAt = v, n.at
 		}
 	case "priority":
 		if v, ok := t.integer(n, to, 1, 255); ok {
@@ -82,13 +82,12 @@ func (t *translator) instanceKeyword(in *instance, n *node) {
 			in.preemptDelay, in.delayAt = v, n
 		}
 	case "unicast_src_ip", "mcast_src_ip":
-		addr, err := netip.ParseAddr(n.arg(0))
-		if err != nil {
-			t.warn(n.at, to, "%s: not an address; left out", n.title())
-			return
+		if addr, ok := t.hostAddress(n.at, to, n.keyword, n.arg(0)); ok {
+			in.sources = append(in.sources, addrAt{addr, n.at})
 		}
-		in.sources = append(in.sources, addr)
 		t.extraArgs(n, to, 1)
+	case "v3_checksum_as_v2":
+		in.checksumAsV2 = t.flag(n, to)
 	case "use_vmac":
 		in.virtualMAC = true
 		if len(n.args) > 0 {
@@ -101,7 +100,7 @@ func (t *translator) instanceKeyword(in *instance, n *node) {
 		t.extraArgs(n, to, 0)
 		in.notes.add("native_ipv6 is not needed: the addresses tell the family.")
 	default:
-		if t.announceKeyword(n, &in.announce) || t.notifyKeyword(n, &in.notify, to) {
+		if t.announceKeyword(n, n.keyword, &in.announce) || t.notifyKeyword(n, &in.notify, to) {
 			return
 		}
 		reason, known := reasonInstance(n.keyword)

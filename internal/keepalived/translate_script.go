@@ -52,6 +52,7 @@ func (t *translator) scriptKeyword(s *script, n *node) {
 			t.warn(n.at, to, "%s: no command can be read here; left out", quote(n.text))
 			return
 		}
+		t.shellSyntax(n, to, line)
 		if len(n.args) > 1 {
 			t.warn(n.at, to, "script: keepalived runs only the first word of an unquoted command; hafast runs all of it")
 		}
@@ -149,15 +150,7 @@ func (t *translator) trackProcess(block *node) {
 	for _, n := range block.children {
 		switch n.keyword {
 		case "process":
-			p.process = path.Base(n.arg(0))
-			if n.arg(0) == "" {
-				p.process = ""
-			}
-			if len(n.args) > 1 {
-				t.warn(n.at, to, "%s: hafast looks at the process name alone; its parameters are left out", n.title())
-			} else if p.process != n.arg(0) {
-				t.warn(n.at, to, "%s: hafast compares /proc/PID/comm, which has no path; taken as %s", n.title(), quote(p.process))
-			}
+			p.process = t.processName(n, to)
 		case "weight":
 			p.weight, p.reverse = t.weightLine(n, to, p.weight)
 		case "quorum":

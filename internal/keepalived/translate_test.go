@@ -206,10 +206,10 @@ func TestNotesOfWhatIsDropped(t *testing.T) {
 		"script without command":  "vrrp_script s {\nfrobnicate\n}\n",
 		"untracked haproxy check": "vrrp_script s {\nscript \"pidof haproxy\"\nfrobnicate\n}\n",
 		"group without members":   "vrrp_sync_group g {\nfrobnicate\n}\n",
-		"announce at default":     oneInstance("garp_master_delay 5 frobnicate"),
+		"announce at default":     strings.ReplaceAll(oneInstance("garp_master_delay 5 frobnicate"), "A {\n", "B {\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := importFrom(memory{"k": text}, []string{"k"})
+			got, err := importFrom(memory{"k": text, "i": oneInstance()}, []string{"k", "i"})
 			if err != nil {
 				t.Fatal(err)
 			}

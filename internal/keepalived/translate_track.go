@@ -76,9 +76,19 @@ func (t *translator) notifyKeyword(n *node, to *notifications, at *notes) bool {
 		t.warn(n.at, at, "%s: no command can be read here; left out", quote(n.text))
 		return true
 	}
-	*target = cmd.line
-	t.extraArgs(n, at, 3)
 	t.extraBlock(n, at)
+	if cmd.user != "" && !isUser(cmd.user) {
+		if cmd.line, err = n.scriptCommand(); err != nil || !isCommand(cmd.line) {
+			t.warn(n.at, at, "%s: no command can be read here; left out", quote(n.text))
+			return true
+		}
+		t.warn(n.at, at, "%s: keepalived takes %s for a user and so never runs this command; hafast runs the whole line, with %s as part of it", n.keyword, quote(cmd.user), quote(cmd.user))
+		cmd.user, cmd.group = "", ""
+	} else {
+		t.extraArgs(n, at, 3)
+	}
+	*target = cmd.line
+	t.shellSyntax(n, at, cmd.line)
 	if cmd.group != "" {
 		t.warn(n.at, at, "%s: group %s left out; hafast runs commands with the user's own groups", n.keyword, quote(cmd.group))
 	}

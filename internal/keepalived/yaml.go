@@ -18,6 +18,7 @@ type yamlMap []yamlEntry
 // yamlEntry is a key with its value: a scalar, a yamlMap, or a yamlList. Without
 // a key it is the comment alone.
 type yamlEntry struct {
+	at    place // the line of the input it stems from, if that is not its parent's
 	above notes // comment lines above it
 	key   string
 	value any
@@ -33,12 +34,35 @@ type yamlList []yamlItem
 
 // yamlItem is an element: a scalar or a yamlMap.
 type yamlItem struct {
+	at    place
 	above notes
 	value any
 }
 
-// yamlWriter prints the tree.
-type yamlWriter struct{ out strings.Builder }
+// yamlWriter prints the tree and keeps the line of the input that each of its
+// lines stems from.
+type yamlWriter struct {
+	out     strings.Builder
+	at      place
+	origins []place
+}
+
+// write appends text, which stems from the current place.
+func (w *yamlWriter) write(text string) {
+	w.out.WriteString(text)
+	for range strings.Count(text, "\n") {
+		w.origins = append(w.origins, w.at)
+	}
+}
+
+// enter makes at the current place, if it is one, and returns the way back.
+func (w *yamlWriter) enter(at place) (leave func()) {
+	before := w.at
+	if at.line > 0 {
+		w.at = at
+	}
+	return func() { w.at = before }
+}
 
 func (w *yamlWriter) comments(indent int, texts notes) {
 	for _, n := range texts {
@@ -54,19 +78,19 @@ func (w *yamlWriter) comment(indent int, text string) {
 	fresh := true
 	for word := range strings.FieldsSeq(printable(text)) {
 		if !fresh && len(line)+1+len(word) > commentWidth {
-			w.out.WriteString(line + "\n")
+			w.write(line + "\n")
 			line = margin + "#  "
 		}
 		line += " " + word
 		fresh = false
 	}
-	w.out.WriteString(line + "\n")
+	w.write(line + "\n")
 }
 
 func (w *yamlWriter) mapping(indent int, m yamlMap) {
 	for _, e := range m {
 		if e.gap && w.out.Len() > 0 {
-			w.out.WriteByte('\n')
+			w.write("\n")
 		}
 		w.comments(indent, e.above)
 		if e.key != "" {
@@ -77,43 +101,50 @@ func (w *yamlWriter) mapping(indent int, m yamlMap) {
 
 // entry prints one key; lead is what stands before it: spaces, or a dash.
 func (w *yamlWriter) entry(indent int, lead string, e yamlEntry) {
-	w.out.WriteString(lead + e.key + ":")
+	defer w.enter(e.at)()
+	w.write(lead + e.key + ":")
 	after := ""
 	if e.after != "" {
 		after = "  # " + printable(e.after)
 	}
 	switch v := e.value.(type) {
 	case scalar:
-		w.out.WriteString(" " + string(v) + after + "\n")
+		w.write(" " + string(v) + after + "\n")
 	case yamlMap:
-		w.out.WriteString(after + "\n")
+		w.write(after + "\n")
 		w.mapping(indent+2, v)
 	case yamlList:
-		w.out.WriteString(after + "\n")
+		w.write(after + "\n")
 		w.list(indent+2, v)
 	}
 }
 
 func (w *yamlWriter) list(indent int, l yamlList) {
-	margin := strings.Repeat(" ", indent)
 	for i, item := range l {
-		if m, ok := item.value.(yamlMap); ok {
-			if i > 0 {
-				w.out.WriteByte('\n')
-			}
-			w.comments(indent, item.above)
-			for j, e := range m {
-				if j == 0 {
-					w.entry(indent+2, margin+"- ", e)
-					continue
-				}
-				w.comments(indent+2, e.above)
-				w.entry(indent+2, margin+"  ", e)
-			}
+		w.item(indent, i, item)
+	}
+}
+
+func (w *yamlWriter) item(indent, i int, item yamlItem) {
+	defer w.enter(item.at)()
+	margin := strings.Repeat(" ", indent)
+	m, ok := item.value.(yamlMap)
+	if !ok {
+		w.comments(indent, item.above)
+		w.write(fmt.Sprintf("%s- %s\n", margin, item.value))
+		return
+	}
+	if i > 0 {
+		w.write("\n")
+	}
+	w.comments(indent, item.above)
+	for j, e := range m {
+		if j == 0 {
+			w.entry(indent+2, margin+"- ", e)
 			continue
 		}
-		w.comments(indent, item.above)
-		fmt.Fprintf(&w.out, "%s- %s\n", margin, item.value)
+		w.comments(indent+2, e.above)
+		w.entry(indent+2, margin+"  ", e)
 	}
 }
 
