@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The commands that matter: make build, make demo, make test, make bench.
 # Each works alone on a Debian 12 machine with Go and root: test/setup.sh installs
 # what is missing.

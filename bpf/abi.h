@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What the program and the daemon agree on: sizes, states, and the layout of every
  * map's keys and values. Go's types are generated from these (pkg/loader); whoever
  * changes the layout of a map that is pinned, or gives what lies in it a meaning that

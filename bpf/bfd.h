@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* BFD control packets (RFC 5880) as S-BFD carries them (RFC 7880, RFC 7881), found in a
  * frame and held to the rules.
  */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Every packet is counted once, for the reason it went where it went, and those of a
  * service once more, for who has got them. An outcome carries all that and the verdict
  * back to the one place that counts:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Events: what has become of a flow, for the daemon to tell the peers. They are put into
  * a ring that it looks at every few milliseconds: nobody is woken. With the ring full
  * they are counted, and the daemon begins again from the tables.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What the data path's costs are measured with; see test/program/cost. Never attached.
  *
  *   test-run -> vary -> tail call -> hafast, or nothing, or a floor

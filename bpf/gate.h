@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The gate: who asks for a VIP's hardware address is answered by this host only
  * while it is Active for the VIP and its daemon renews the lease. A daemon that is
  * killed, stopped or stuck loses the VIP by the clock, not by its own doing.

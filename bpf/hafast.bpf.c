@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The data path of hafast: one XDP program on every interface that carries VIPs.
  *
  *   frame -> parse -> ARP, NS      gate.h    answered only by the Active host

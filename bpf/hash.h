@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Hashes that the program and the daemon must agree on. Words are as they lie in
  * the packet, loaded on a little-endian machine. pkg/loader has the same in Go, and
  * a test that holds them together.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Legs: whether what a peer's program sends on arrives at this host.
  *
  * The program of a peer may run, and its frames still be lost: in a veth pair whose far

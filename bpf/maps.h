@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The maps. Those that the daemon writes on every beat, or while packets fly, are
  * mapped into its memory. All are pinned but the last ones, which mean something to the
  * daemon that has made them alone. */

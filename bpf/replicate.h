@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Replication: flows that peers have told are written into the tables, hundreds by one
  * system call. The daemon fills the records, runs replicate, and reads the results.
  *

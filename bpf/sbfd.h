@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Seamless BFD (RFC 7880, RFC 7881) without a wake-up of userspace: probes are
  * answered here, and the answers to our own are noted here.
  *

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Which service a packet is for, and which target takes a new flow of it.
  *
  * Functions with loops are apart from the rest (global, not inlined): the verifier

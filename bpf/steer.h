@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Steering: each packet of a flow goes to the haproxy that has the flow.
  *
  *   from a peer                 -> this host's stack: one hop at most, no loops

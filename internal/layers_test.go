@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package internal_test holds the packages to their plan.
 package internal_test
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs every fuzz target of the tree for the given time each (default 3s).
 set -euo pipefail
 cd "$(dirname "$0")/.."

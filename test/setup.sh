@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Installs what the labs need and is missing on Debian: test/setup.sh demo|bench|test|smoke|kernels
 #
 # Packages that bring a service would start it: a policy-rc.d that says no stands

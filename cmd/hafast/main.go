@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command hafast keeps virtual IP addresses on a host whose haproxy works. It is
 // the daemon ("hafast run") and the commands that prepare it and talk to it.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package advert carries VRRP advertisements: one raw socket for each interface
 // and family, however many virtual routers share it.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package announce tells the neighbours who has a VIP, and listens for anybody
 // else who says so.
 //

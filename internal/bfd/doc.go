@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package bfd knows within milliseconds that a peer has died: it is the
 // initiator of Seamless BFD (RFC 7880, RFC 7881).
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bfd
 
 // Verdict is what the witness said while the peers were silent.

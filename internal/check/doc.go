@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package check is what `hafast check` finds beyond the configuration itself:
 // whether this host can do what the file asks of it.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package clock gives the daemon's loop a timer that is on time.
 //
 // A Go timer wakes the loop through epoll's timeout, which the runtime rounds up

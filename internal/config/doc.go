@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package config turns hafast.yaml into a [Config].
 //
 // A file goes through four steps, each of which collects problems instead of

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package control is the conversation between the daemon and the client
 // commands: JSON over HTTP/1.1 on a unix socket.
 //

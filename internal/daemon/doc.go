@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package daemon joins the packages: events in, pure machines, actions out.
 //
 //	wires ──── advertisement ──┐                 ┌──> wires     (adverts)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package datapath keeps the XDP program doing what the daemon's loop desires.
 //
 //	loop ── Desired: instances, targets, services, interfaces

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package eventually lets tests wait for a condition instead of sleeping.
 package eventually
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package flock takes advisory locks on directories (flock(2)), with some patience: who
 // starts or ends at this moment holds one for as long as that takes.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package health watches what decides whether this host should own the VIPs:
 // haproxy itself, scripts, other processes, and numbers in files.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package keepalived turns the configuration of a keepalived host, and of
 // conntrackd beside it, into hafast.yaml.
 //

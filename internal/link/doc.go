@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package link is the daemon's view of, and hand on, the kernel's network
 // configuration: interfaces, addresses, routes, sysctls, macvlan devices and the
 // filter behind Accept_Mode.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package membership tells the other hosts how this one is, and hears it of them:
 // what each serves, whether it takes new flows, by which addresses it is known.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package metrics is what Prometheus sees of the daemon.
 //
 //	event loop --SetInstance, Transition, AdvertSent...--> Metrics

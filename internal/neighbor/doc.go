@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package neighbor knows whether a host is there whose daemon is not: its kernel answers
 // for its hardware address for as long as it runs.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nlmsg is what all netlink protocols share (RFC 3549 section 2.3,
 // linux/netlink.h): messages, attributes, answers.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package notify runs the users' notify commands at transitions, off the event
 // loop.
 //

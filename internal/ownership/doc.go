@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ownership takes and releases VIPs, in the right order and off the
 // daemon's loop, and keeps them as they should be.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package peers is what this host holds of the others: a state machine for each peer, and
 // whose turn it is when an Active is gone. It is pure: facts go in with the time, and what
 // is to be done about them comes out.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package serve runs an HTTP server for as long as a context lives: the control
 // socket's and the metrics'.
 package serve

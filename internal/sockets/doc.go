@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sockets asks the kernel's socket diagnostics (sock_diag(7)) what
 // haproxy listens on, so that nobody types its ports twice, and how many
 // connections are left on this host while it drains.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package spawn starts the daemon's child processes: health scripts and notify
 // commands.
 //

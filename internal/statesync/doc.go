@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package statesync keeps this host's tables and those of its peers alike: the flow
 // table of the data path, and the kernel's connection tracking where that is asked for.
 // It also carries the hellos of package membership.

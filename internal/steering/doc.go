@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package steering works out where new flows go: from who there is and what they
 // serve to the tables that the XDP program looks them up in.
 //

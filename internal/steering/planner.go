@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package steering
 
 // Planner makes layouts, and remembers what makes the next one cheap and like

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package throttle keeps a log readable while the same thing goes wrong again and again.
 package throttle
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package conntrack keeps the flow state of several hosts alike, so that each of them
 // can take over from another at any moment.
 //

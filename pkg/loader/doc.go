@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package loader brings the XDP program of bpf/ into the kernel, keeps it there
 // while the daemon comes and goes, and gives typed access to its maps.
 //

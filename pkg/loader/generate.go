@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package loader
 
 // The C sources are in bpf/. Debian keeps asm/types.h in a directory named after the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package vrrp is the Virtual Router Redundancy Protocol as values: a codec for
 // version 3 (RFC 9568, IPv4 and IPv6) and version 2 (RFC 3768, IPv4), and the
 // election as a state machine that is stepped.

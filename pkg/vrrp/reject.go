@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package vrrp
 
 // Reject is the reason why an advertisement was not used. Its text is fit for

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package kernels runs this repository's tests on other kernels than the one at
 // hand. Debian's kernels are fetched, never installed, and booted under qemu, which
 // emulates where there is no KVM; so clocks are slow in there, and no figure that is

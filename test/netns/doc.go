@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package netns tests hafast on real hosts in miniature: network namespaces on one
 // bridge, with real haproxy, nginx, keepalived and FRR.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package program tests the XDP program of bpf/ by itself: frames in, verdict, frame
 // and counters out, by BPF_PROG_TEST_RUN. No interface, no peer, no timing.
 //

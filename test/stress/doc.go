@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command stress runs the tests of some packages many times on a busy machine, each time
 // in another order, and says which failed how often: a test that fails once in twenty
 // runs is found by what it does, and not by chance in somebody's change.

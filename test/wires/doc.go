@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package wires tests hafast on the ways in which hosts are connected: what each wire does
 // to frames that the XDP program sends on is not what another does. Its rule is that no
 // pair may serve fewer new connections than it would without hafast, on any wire: where

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nstest gives a test a network namespace of its own.
 //
 // Enter moves the test's goroutine, and so its thread, into a new namespace.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nfct is the kernel's connection tracking table (nf_conntrack), by netlink:
 // what changes in it, what is in it, and how to put entries into it that another host
 // has sent.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package stream carries batches from one host to another, each once and in order,
 // over datagrams that may be lost, repeated and mixed up.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package wire is how hosts that replicate flow state write it down: datagrams that
 // are sealed, parts within them, and records within those. docs/SYNC.md is its
 // specification.

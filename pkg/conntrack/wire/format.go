@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package wire
 
 // FormatVersion is that of the header and the sealing. Hosts of different format

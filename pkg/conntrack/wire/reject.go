@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package wire
 
 // Reject is the reason why a datagram, or a part of one, was not used. Its text is fit

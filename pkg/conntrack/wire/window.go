@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package wire
 
 // WindowSize is how many counters below the highest one can still be received, for

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Runs the hashes of bpf/hash.h on the words of a packet, for hash_test.go. */
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Joins a tap to its network's bridge, which the first one makes: wire1-0 belongs to wire1.
 # qemu runs this for each tap, in the network namespace that it was started in.
 set -eu

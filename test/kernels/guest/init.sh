@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
 # The first process of a guest: loads the drivers of the disks, mounts them and hands
 # over to run.sh, within the root image if there is one.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=dash
 # Runs the test binaries that /data/tests lists, in a guest. A port named "results"
 # carries what they print, with a line of @kernels before and after each.

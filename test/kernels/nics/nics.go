@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nics carries the names of a guest's interfaces from whoever starts the guest to
 // the tests inside: which there are, by network, in one environment variable. The kernel
 // hands it from its command line to the first process.

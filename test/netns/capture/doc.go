@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package capture records what passes a lab host's interface, takes it apart, and
 // puts packets of the test's own making on the wire.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package flowsync measures what it costs to keep the XDP program's flows at two hosts,
 // how far behind the other host is, and how long one takes that comes back.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package lab builds a small network out of namespaces: two hosts with a real
 // haproxy each, a web server behind them and a client in front, all on one
 // switch. Tests, the benchmark and the demo run daemons in it and break things.

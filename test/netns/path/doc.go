@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package path measures what it costs to have a flow served by another host than
 // the one its packets arrive at.
 //

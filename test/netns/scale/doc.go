@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package scale measures how the fail-over daemons bear size: a promotion with a
 // thousand VIPs, the cost of idling, the cost of 255 virtual routers on one pair.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package share measures what a second haproxy is worth: requests per second through a
 // pair whose haproxies are the bottleneck.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package soak lets a pair stand for a long time on a machine that has better things to
 // do, and counts what it must not do: take a living peer for dead.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package replication
 
 // Numbers of linux/netfilter/nfnetlink_conntrack.h, nf_conntrack_common.h and

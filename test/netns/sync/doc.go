@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package replication measures how the kernel's connections are replicated among two
 // routers, and what becomes of held connections when the routers change over.
 //

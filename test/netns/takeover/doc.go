@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package takeover measures what a client of a haproxy pair sees when
 // something breaks.
 //

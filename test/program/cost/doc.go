@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cost measures what the XDP program costs, in nanoseconds per packet.
 //
 //	test-run -> vary -> tail call -> hafast    as the loader loads it

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cost
 
 // The C sources are in bpf/; the flags are those of pkg/loader, which says why.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package rig holds the XDP program in a known little world and runs frames through
 // it with BPF_PROG_TEST_RUN: no interface carries anything, and a verdict is a value.
 //

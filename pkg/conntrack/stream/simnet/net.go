@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package simnet is a network for tests: it carries datagrams between endpoints in
 // simulated time, and loses, delays, repeats and mixes them up as it is told. The same
 // seed gives the same run.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // kernels runs tests on other kernels, under qemu. See docs/TESTING.md.
 package main
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Bench measures hafast beside what people run today, in network namespaces.
 //
 //	bench takeover [-rounds N] [-faults LIST] [-systems LIST] [-hosts LIST] [-alarm T] [OUTPUT]

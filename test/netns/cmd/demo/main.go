@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Demo shows a haproxy pair failing over, on one machine: two hosts, a web server and
 // a client as network namespaces, everything that can happen to a host happening to
 // one of them, and a live line of what the client sees meanwhile.

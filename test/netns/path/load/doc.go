@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package load puts load on a haproxy pair from inside the lab's client host, and
 // counts what gets through in a window of time.
 //

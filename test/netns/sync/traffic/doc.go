@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package traffic puts connections through a pair of routers: a server on the far
 // side, a load of short connections, and connections that are held.
 //
