@@ -167,12 +167,17 @@ func (p *Prober) SetTiming(t Timing) error {
 	if err := t.Check(); err != nil {
 		return err
 	}
+	p.change(func(next *plan) { next.timing = t })
+	return nil
+}
+
+// change replaces the plan by a copy that is changed: the thread may still go by the old one.
+func (p *Prober) change(edit func(next *plan)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	next := *p.plan.Load()
-	next.timing = t
+	edit(&next)
 	p.plan.Store(&next)
-	return nil
 }
 
 // SetWitness says who is asked when all peers are silent; the zero Witness stands
@@ -188,11 +193,7 @@ func (p *Prober) SetWitness(w Witness) error {
 			return err
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	next := *p.plan.Load()
-	next.question = q
-	p.plan.Store(&next)
+	p.change(func(next *plan) { next.question = q })
 	return nil
 }
 

@@ -183,12 +183,9 @@ func TestStepAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestFullMailbox: nobody reads while every peer flaps. The first notices are
-// kept, and in the end each peer's last state is known.
-func TestFullMailbox(t *testing.T) {
-	s := newStage(t, normal, MaxPeers)
-	flaps := []WireState{WireUp, WireAdminDown, WireUp, WireAdminDown, WireUp, WireAdminDown, WireUp}
-	for _, state := range flaps {
+// flapAndDie has every peer go through these states, 10 ms each, and then fall silent.
+func (s *stage) flapAndDie(states ...WireState) {
+	for _, state := range states {
 		for i := range s.state {
 			s.state[i] = state
 		}
@@ -198,6 +195,13 @@ func TestFullMailbox(t *testing.T) {
 		s.dead[i] = true
 	}
 	s.run(20 * ms)
+}
+
+// TestFullMailbox: nobody reads while every peer flaps. The first notices are
+// kept, and in the end each peer's last state is known.
+func TestFullMailbox(t *testing.T) {
+	s := newStage(t, normal, MaxPeers)
+	s.flapAndDie(WireUp, WireAdminDown, WireUp, WireAdminDown, WireUp, WireAdminDown, WireUp)
 	events := s.deliver()
 	if len(events) != mailboxSize+MaxPeers {
 		t.Fatalf("%d events", len(events))
@@ -222,16 +226,7 @@ func TestFullMailbox(t *testing.T) {
 func TestLostNoticesAccuseNobody(t *testing.T) {
 	s := newStage(t, normal, MaxPeers)
 	s.callWitness(t)
-	for _, state := range []WireState{WireUp, WireAdminDown, WireUp, WireAdminDown, WireUp} {
-		for i := range s.state {
-			s.state[i] = state
-		}
-		s.run(10 * ms)
-	}
-	for i := range s.dead {
-		s.dead[i] = true
-	}
-	s.run(20 * ms)
+	s.flapAndDie(WireUp, WireAdminDown, WireUp, WireAdminDown, WireUp)
 	downs := 0
 	for _, e := range s.deliver() {
 		if e.To != Down {
