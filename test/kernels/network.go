@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"hafast/test/kernels/nics"
@@ -68,12 +69,7 @@ func names(networks []Network) []nics.Network {
 
 // bridged reports whether any of the networks needs a namespace for its bridge.
 func bridged(networks []Network) bool {
-	for _, n := range networks {
-		if n.Bridge {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(networks, func(n Network) bool { return n.Bridge })
 }
 
 // networkArguments are those with which qemu makes the interfaces. Script joins a tap to the

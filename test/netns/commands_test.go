@@ -140,7 +140,7 @@ func TestImport(t *testing.T) {
 		p.exits(t, h, 1, "import", seed, "-o", path) // there is one already
 		text, err := os.ReadFile(path)
 		check(t, err)
-		says(t, string(text), "vrid: 51", fmt.Sprintf("priority: %d", priority(h)), "version: 2", "weight: 2", lab.VIP.String())
+		says(t, string(text), "vrid: 51", fmt.Sprintf("priority: %d", lab.Priority(h)), "version: 2", "weight: 2", lab.VIP.String())
 		// The hosts of a lab share their files, those of the how-to do not.
 		configs[h] = strings.Replace(string(text), "/var/run/haproxy.pid", h.HAProxyPIDFile(), 1) +
 			fmt.Sprintf("control: {socket: %s}\nstate_dir: %s\nbpf_dir: %s\n", p.sys.Socket(h), p.sys.StateDir(h), p.sys.BPFDir(h))

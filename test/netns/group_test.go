@@ -234,7 +234,7 @@ func TestGroupWithoutHellos(t *testing.T) {
 		p.fresh(t, conf)
 		last := &keepalivedPeer{Keepalived: lab.KeepalivedSeed(), vip: lab.VIP, conf: func(h *lab.Host) string {
 			return fmt.Sprintf("vrrp_instance VI_1 {\n  interface eth0\n  version 3\n  virtual_router_id 51\n  priority %d\n  advert_int 0.1\n  virtual_ipaddress {\n    %s\n  }\n}\n",
-				priority(h), lab.VIP)
+				lab.Priority(h), lab.VIP)
 		}}
 		for _, h := range p.hosts {
 			check(t, h.StartHAProxy(within(t)))

@@ -25,9 +25,9 @@ func withFRR(t *testing.T, r role, vip netip.Addr) *mixed {
 	lab.SkipUnlessInstalled(t, lab.InstalledFRR()...)
 	return newMixed(t, r, vip, func(m *mixed) lab.System {
 		m.hafast.Config = func(h *lab.Host) string {
-			return m.forLab(fill(t, "interop-frr.yaml", map[string]any{"Priority": priority(h), "VIP": vip}), h)
+			return m.forLab(fill(t, "interop-frr.yaml", map[string]any{"Priority": lab.Priority(h), "VIP": vip}), h)
 		}
-		peer := &lab.FRR{VRID: 51, Addresses: frrAddresses(vip), Priority: priority, Interval: 100}
+		peer := &lab.FRR{VRID: 51, Addresses: frrAddresses(vip), Priority: lab.Priority, Interval: 100}
 		m.peerMAC = peer.VirtualMAC()
 		m.complaints = []string{"invalid", "will drop", "mismatch"}
 		return peer

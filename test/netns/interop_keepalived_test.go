@@ -82,7 +82,7 @@ func confOf(t *testing.T, name string) func(*lab.Host) string {
 	others := map[string]string{lab.HostA: lab.HostB, lab.HostB: lab.HostA}
 	return func(h *lab.Host) string {
 		return fill(t, name, map[string]any{
-			"Priority": priority(h), "Reverse": 201 - priority(h), "Self": addrs[h.Name], "Peer": addrs[others[h.Name]],
+			"Priority": lab.Priority(h), "Reverse": 201 - lab.Priority(h), "Self": addrs[h.Name], "Peer": addrs[others[h.Name]],
 		})
 	}
 }

@@ -165,7 +165,7 @@ func (p *pair) other(h *lab.Host) *lab.Host {
 
 // others are the hosts beside this one.
 func (p *pair) others(h *lab.Host) []*lab.Host {
-	return slices.DeleteFunc(slices.Clone(p.hosts), func(o *lab.Host) bool { return o == h })
+	return lab.Others(p.hosts, h)
 }
 
 // log is the end of what the daemon has written.
@@ -324,7 +324,7 @@ func instance1(h *lab.Host, more string) string {
 // vi is an instance; more are further keys, each a line.
 func vi(h *lab.Host, name string, vrid int, interval string, vips []string, more string) string {
 	text := fmt.Sprintf("  - name: %s\n    vrid: %d\n    priority: %d\n    advert_interval: %s\n    vips: [%s]\n",
-		name, vrid, priority(h), interval, strings.Join(vips, ", "))
+		name, vrid, lab.Priority(h), interval, strings.Join(vips, ", "))
 	for line := range strings.Lines(more) {
 		text += "    " + line
 	}
@@ -365,9 +365,6 @@ func says(t *testing.T, text string, parts ...string) {
 		}
 	}
 }
-
-// priority is the how-to's: 101 on the first host, 100 on the second, and so on.
-func priority(h *lab.Host) int { return 101 - slices.Index(h.Lab().Group(), h) }
 
 // watching names haproxy's pidfile.
 func watching(h *lab.Host) string {

@@ -50,10 +50,10 @@ func (l *Lab) Group() []*Host {
 // priorities.
 func Members(sys System, l *Lab) []*Host { return l.Group()[:sys.Size()] }
 
-// priorityOf is 101 on the first host of the group, 100 on the second, and so on.
-func priorityOf(h *Host) int { return 101 - slices.Index(h.lab.Group(), h) }
+// Priority is the how-to's: 101 on the first host of the group, 100 on the second, and so on.
+func Priority(h *Host) int { return 101 - slices.Index(h.lab.Group(), h) }
 
-// othersOf are the members of a group but for the host.
-func othersOf(members []*Host, h *Host) []*Host {
+// Others are the members of a group but for the host.
+func Others(members []*Host, h *Host) []*Host {
 	return slices.DeleteFunc(slices.Clone(members), func(m *Host) bool { return m == h })
 }

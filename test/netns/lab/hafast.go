@@ -108,14 +108,14 @@ func (f *Hafast) WriteConfig(h *Host) error {
 		return os.WriteFile(f.ConfigPath(h), []byte(f.Config(h)), 0o644)
 	}
 	var peers []string
-	for _, o := range othersOf(Members(f, h.lab), h) {
+	for _, o := range Others(Members(f, h.lab), h) {
 		peers = append(peers, o.Addr.String())
 	}
 	return render(f.ConfigPath(h), "hafast.yaml", map[string]any{
 		"Node":           h.Name,
 		"Interface":      Interface,
 		"Peers":          strings.Join(peers, ", "),
-		"Priority":       priorityOf(h),
+		"Priority":       Priority(h),
 		"AdvertInterval": f.AdvertInterval,
 		"VIP":            VIP,
 		"PIDFile":        h.HAProxyPIDFile(),

@@ -60,7 +60,7 @@ func (k *Keepalived) Start(_ context.Context, h *Host) error {
 		"CheckScript": script,
 		"Interface":   Interface,
 		"State":       state,
-		"Priority":    priorityOf(h),
+		"Priority":    Priority(h),
 		"VIP":         VIP,
 	}); err != nil {
 		return err

@@ -52,7 +52,7 @@ func (f *RouterHafast) Start(_ context.Context, h *Host) error {
 		"Inside":     Interface,
 		"Outside":    OutsideInterface,
 		"Peer":       peerOf(h).Addr,
-		"Priority":   priorityOf(h),
+		"Priority":   Priority(h),
 		"Gateway":    Gateway,
 		"NATAddress": NATAddress,
 		"Key":        key,

@@ -87,7 +87,7 @@ func (k *RouterKeepalived) Start(ctx context.Context, h *Host) error {
 	}
 	config := h.Path("keepalived.conf")
 	if err := render(config, "keepalived-routers.conf", map[string]any{
-		"Handover": k.handoverPath(h), "Notify": notify, "State": state, "Priority": priorityOf(h),
+		"Handover": k.handoverPath(h), "Notify": notify, "State": state, "Priority": Priority(h),
 		"Instances": []instance{{"INSIDE", Interface, 51, Gateway}, {"OUTSIDE", OutsideInterface, 52, NATAddress}},
 	}); err != nil {
 		return err
