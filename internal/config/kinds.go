@@ -303,8 +303,8 @@ func vip() kind[netip.Prefix] {
 			}
 			return netip.PrefixFrom(a, a.BitLen()), ""
 		}
-		if mend := VIPRemedy(p); mend != "" {
-			return netip.Prefix{}, mend
+		if remedy := VIPRemedy(p); remedy != "" {
+			return netip.Prefix{}, remedy
 		}
 		return p, ""
 	})
@@ -314,8 +314,8 @@ func vip() kind[netip.Prefix] {
 // or "" if p can be one.
 func VIPRemedy(p netip.Prefix) string {
 	a := p.Addr()
-	if mend := AddressRemedy(a); mend != "" {
-		return mend
+	if remedy := AddressRemedy(a); remedy != "" {
+		return remedy
 	}
 	switch {
 	case p.Bits() == 0:

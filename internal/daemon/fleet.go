@@ -88,12 +88,9 @@ type observed struct {
 	iface   string       // whose default gateway may be the witness
 }
 
-// maxPeers is what the data path has room for beside this host.
-const maxPeers = loader.MaxTargets - 1
-
 // setPeers replaces the peers and keeps what is known of those that stay.
 func (f *fleet) setPeers(addrs []netip.Addr) []peers.Output {
-	return f.peers.Set(addrs[:min(len(addrs), maxPeers)])
+	return f.peers.Set(addrs[:min(len(addrs), config.MaxPeers)])
 }
 
 // begin fills in the peers, and which of them a predecessor sent flows to: those that have

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hafast/internal/bfd"
+	"hafast/internal/config"
 	"hafast/internal/membership"
 	"hafast/internal/steering"
 	"hafast/pkg/loader"
@@ -157,4 +158,16 @@ func TestInheritedPeer(t *testing.T) {
 		b.live(a.addr, bfd.Unmonitored, bfd.Up)
 		b.goodFor(a.addr, steering.Up)
 	}, inherit, mutes(w4(1), w4(3)))
+}
+
+// There are no more peers than the data path has room for.
+func TestPeersAreBounded(t *testing.T) {
+	var list []netip.Addr
+	for n := range byte(20) {
+		list = append(list, w4(n+1))
+	}
+	var f fleet
+	if f.setPeers(list); len(f.peers.All()) != config.MaxPeers {
+		t.Errorf("%d peers, there is room for %d", len(f.peers.All()), config.MaxPeers)
+	}
 }

@@ -28,6 +28,8 @@ const (
 type instance struct {
 	config.Instance
 	params vrrp.Params
+	// key stands for the virtual router in hellos.
+	key    uint32
 	group  string
 	source netip.Addr
 	fault  string
@@ -82,19 +84,19 @@ func (in *instance) checksum() vrrp.Checksum {
 
 func (in *instance) vips() []string {
 	out := make([]string, len(in.VIPs))
-	for i, v := range in.VIPs {
-		out[i] = v.Prefix.Addr().String()
+	for i, a := range in.addresses() {
+		out[i] = a.String()
 	}
 	return out
 }
 
-// key stands for the virtual router in hellos.
-func (in *instance) key() uint32 {
-	vips := make([]netip.Addr, len(in.VIPs))
+// addresses are the VIPs.
+func (in *instance) addresses() []netip.Addr {
+	out := make([]netip.Addr, len(in.VIPs))
 	for i, v := range in.VIPs {
-		vips[i] = v.Prefix.Addr()
+		out[i] = v.Prefix.Addr()
 	}
-	return membership.RouterKey(in.VRID, vips)
+	return out
 }
 
 // interfaces are all that must be there for the instance to take part.
@@ -199,6 +201,7 @@ func instancesOf(cfg *config.Config) []*instance {
 	for i, c := range cfg.Instances {
 		in := &instance{Instance: c, group: groups[c.Name], effective: c.Priority}
 		in.params = in.paramsOf()
+		in.key = membership.RouterKey(in.VRID, in.addresses())
 		out[i] = in
 	}
 	return out

@@ -40,10 +40,7 @@ func (l *loop) renewLease(now time.Time) {
 			"this host stood still for %v longer than its lease; the VIPs were not answered for", lapsed.Round(time.Millisecond))})
 	}
 	l.checkReceiving(now)
-	if outputs := f.peers.Tick(now); len(outputs) > 0 {
-		l.perceive(now, outputs)
-		l.reconcile()
-	}
+	l.follow(now, f.peers.Tick(now))
 }
 
 // awake is the time. A host that stood still for longer than its lease learns that

@@ -234,7 +234,7 @@ func (l *loop) start(now time.Time) {
 // begin starts the instances that are in Init; the others take no notice.
 func (l *loop) begin(now time.Time) {
 	if l.fleet != nil && !l.begun {
-		l.later(initialSyncWindow, initialSyncOver{}) // the peers are told and heard from now on
+		l.later(initialSyncWindow, initialSyncOver{}) // hellos are sent and heard from now on
 	}
 	l.begun = true
 	for _, in := range l.instances {

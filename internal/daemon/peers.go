@@ -44,7 +44,7 @@ func (l *loop) livenessChanged(now time.Time, ev bfd.Event) {
 	if ev.To == bfd.AdminDown || ev.To == bfd.Down && trusted {
 		l.receiveRestored(now)
 	}
-	l.step(now, p.Addr, peers.Probed{To: ev.To, Doubtful: !trusted})
+	l.follow(now, l.fleet.peers.Step(now, p.Addr, peers.Probed{To: ev.To, Doubtful: !trusted}))
 	if was == bfd.Down && ev.To == bfd.Up {
 		l.advertiseAgain(now)
 	}
@@ -76,7 +76,9 @@ func (l *loop) peerSpoke(now time.Time, said membership.Peer) {
 		p.LegFrom = bfd.LegEvent{Peer: session} // probes to its predecessor say nothing of it
 		l.fleet.legs.Restart(session)
 	}
-	l.step(now, p.Addr, peers.Spoke{Peer: said})
+	outputs := l.fleet.peers.Step(now, p.Addr, peers.Spoke{Peer: said})
+	l.followLeg(now, p)
+	l.follow(now, outputs)
 	if text := tellHello(l.nameOf(p), before, said); text != "" {
 		l.record(now, control.Event{Kind: "peer", Cause: text})
 	}
@@ -85,17 +87,16 @@ func (l *loop) peerSpoke(now time.Time, said membership.Peer) {
 // departedGone takes note that the host of a peer that has departed does not answer any
 // more, or that it does again.
 func (l *loop) departedGone(now time.Time, addr netip.Addr, gone bool) {
-	l.step(now, addr, peers.Vanished{Gone: gone})
+	l.follow(now, l.fleet.peers.Step(now, addr, peers.Vanished{Gone: gone}))
 }
 
-// step takes what was found out about a peer to its state machine, and does what that
-// asks for.
-func (l *loop) step(now time.Time, addr netip.Addr, ev peers.Event) {
-	l.perceive(now, l.fleet.peers.Step(now, addr, ev))
-	if p := l.fleet.peers.Peer(addr); p != nil {
-		l.followLeg(now, p)
+// follow does what the peers' state machines ask for, and has the data path and the peers
+// follow. Most adverts and renewals of the lease ask for nothing.
+func (l *loop) follow(now time.Time, outputs []peers.Output) {
+	if len(outputs) > 0 {
+		l.perceive(now, outputs)
+		l.reconcile()
 	}
-	l.reconcile()
 }
 
 // perceive does what the peers' state machines ask for, in their order: the election comes
@@ -133,7 +134,7 @@ func (l *loop) perceive(now time.Time, outputs []peers.Output) {
 // heardDespite takes note of an advert from a host whose adverts do not count.
 func (l *loop) heardDespite(now time.Time, from netip.Addr) {
 	if p := l.fleet.peers.Owner(from); p != nil {
-		l.step(now, p.Addr, peers.Advertised{})
+		l.follow(now, l.fleet.peers.Step(now, p.Addr, peers.Advertised{}))
 	}
 }
 
@@ -155,11 +156,11 @@ func (l *loop) peerChanged(now time.Time, c peers.StateChanged) {
 	}
 	var cause string
 	switch {
-	case c.To == peers.HostDead && c.From == peers.Suspect:
-		cause = "has answered nothing since it was suspected: the flows that it had are reset"
-	case c.To == peers.HostDead:
+	case c.To == peers.HostDead && c.From.DaemonGone():
 		cause = "has no daemon, and now the host has ceased to answer: its flows are given up"
-	case c.From == peers.HostDead && c.To == peers.DaemonStopped:
+	case c.To == peers.HostDead:
+		cause = "has answered nothing since it was suspected: the flows that it had are reset"
+	case c.From == peers.HostDead && c.To.DaemonGone():
 		cause = "answers again, without its daemon: its flows go there"
 	case c.From == peers.Suspect && c.To == peers.Up:
 		cause = "is there after all: suspected without need, its flows went there all the while"
@@ -261,9 +262,7 @@ func (l *loop) lookAround() {
 func (l *loop) vips() []netip.Addr {
 	var out []netip.Addr
 	for _, in := range l.instances {
-		for _, v := range in.VIPs {
-			out = append(out, v.Prefix.Addr())
-		}
+		out = append(out, in.addresses()...)
 	}
 	return out
 }

@@ -18,7 +18,7 @@ import (
 	"hafast/internal/steering"
 )
 
-// reconcile brings the data path and what the peers are told into line with how things
+// reconcile brings the data path and the hellos to the peers into line with how things
 // stand. It is cheap, and does nothing where nothing is new.
 func (l *loop) reconcile() {
 	f := l.fleet
@@ -160,11 +160,7 @@ func (l *loop) desired(f *fleet, self netip.Addr) datapath.Desired {
 	}
 	all := w.Services != nil
 	for _, in := range l.instances {
-		vips := make([]netip.Addr, len(in.VIPs))
-		for i, v := range in.VIPs {
-			vips[i] = v.Prefix.Addr()
-		}
-		w.Instances = append(w.Instances, datapath.Instance{Name: in.Name, VIPs: vips})
+		w.Instances = append(w.Instances, datapath.Instance{Name: in.Name, VIPs: in.addresses()})
 	}
 	if self.IsValid() {
 		w.Targets = append(w.Targets, datapath.Target{Addr: self, Local: true, State: l.fit(), Serves: f.services, All: all})

@@ -74,9 +74,7 @@ func (l *loop) tellScope() {
 		if l.router.State(in.Name) != vrrp.Active || l.router.Machine(in.Name).Priority() == vrrp.PriorityStop {
 			continue
 		}
-		for _, v := range in.VIPs {
-			scope = append(scope, v.Prefix.Addr())
-		}
+		scope = append(scope, in.addresses()...)
 	}
 	if slices.Equal(scope, l.sync.scope) {
 		return

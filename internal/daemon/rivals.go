@@ -37,8 +37,8 @@ func (l *loop) defend() {
 		if l.router.State(in.Name) != vrrp.Active {
 			continue
 		}
-		for _, v := range in.VIPs {
-			watched.VIPs[v.Prefix.Addr()] = struct{}{}
+		for _, a := range in.addresses() {
+			watched.VIPs[a] = struct{}{}
 		}
 	}
 	if err := l.guard(watched); err != nil {

@@ -31,11 +31,12 @@ type waiting struct {
 // service, which may be starting at this very moment.
 func (l *loop) activeLost(now time.Time, p *peers.Peer, dead bool) {
 	alone := l.fleet.peers.Alone(p)
+	own := l.ownAddresses()
 	for _, in := range l.instances {
 		machine := l.router.Machine(in.Name)
 		active := machine.ActiveAddr()
 		if machine.State() == vrrp.Backup && (p.Has(active) || dead && alone && !active.IsValid()) {
-			l.takeTurn(now, in, p, active)
+			l.takeTurn(now, in, p, own)
 		}
 	}
 }
@@ -57,7 +58,7 @@ func (l *loop) turnDue(now time.Time, in *instance) {
 		in.waiting = nil // somebody has taken the place, or the Active is there after all
 		return
 	}
-	l.takeTurn(now, in, p, in.waiting.active)
+	l.takeTurn(now, in, p, l.ownAddresses())
 }
 
 // takeTurn has the instance take the lost Active's place if it is its turn. Everybody knows
@@ -65,24 +66,26 @@ func (l *loop) turnDue(now time.Time, in *instance) {
 // skew; the next one waits until those who go first have had their chance. If by then one
 // of them still follows an Active, it is this host alone that has lost it, and the Active
 // stays.
-func (l *loop) takeTurn(now time.Time, in *instance, lost *peers.Peer, active netip.Addr) {
-	own := peers.Candidate{Priority: l.router.Machine(in.Name).Priority(), Addrs: l.ownAddresses()}
-	turn := l.fleet.peers.Turn(in.key(), own, lost)
-	chance := time.Duration(turn.Ahead*chanceProbes*l.cfg.Liveness.Multiplier) * l.cfg.Liveness.Interval
+func (l *loop) takeTurn(now time.Time, in *instance, lost *peers.Peer, own []netip.Addr) {
+	machine := l.router.Machine(in.Name)
+	turn := l.fleet.peers.Turn(in.key, peers.Candidate{Priority: machine.Priority(), Addrs: own}, lost)
+	waited := in.waiting != nil && !now.Before(in.waiting.due)
 	switch {
-	case turn.Alone, turn.Known && turn.Ahead == 0, turn.Known && in.waiting != nil && !now.Before(in.waiting.due) && !turn.Vouched:
-		in.waiting = nil
-		l.perform(now, l.router.Step(now, in.Name, vrrp.ActiveLost{Alone: true}))
 	case !turn.Known:
 		in.waiting = nil
 		l.perform(now, l.router.Step(now, in.Name, vrrp.ActiveLost{}))
-	case in.waiting == nil:
-		in.waiting, l.moved = &waiting{active: active, due: now.Add(chance)}, true
+	case turn.Ahead == 0, waited && !turn.Vouched:
+		in.waiting = nil
+		l.perform(now, l.router.Step(now, in.Name, vrrp.ActiveLost{Alone: true}))
+	case in.waiting == nil || waited:
+		chance := time.Duration(turn.Ahead*chanceProbes*l.cfg.Liveness.Multiplier) * l.cfg.Liveness.Interval
+		in.waiting = &waiting{active: machine.ActiveAddr(), due: now.Add(chance)}
 		l.later(chance, turnDue{in.Name})
-	case !now.Before(in.waiting.due):
-		in.waiting.due = now.Add(chance)
-		l.later(chance, turnDue{in.Name})
-		l.perform(now, l.router.Step(now, in.Name, vrrp.Vouched{}))
+		if waited {
+			l.perform(now, l.router.Step(now, in.Name, vrrp.Vouched{}))
+		} else {
+			l.moved = true
+		}
 	}
 }
 
@@ -91,7 +94,7 @@ func (l *loop) standings() []membership.Router {
 	out := make([]membership.Router, len(l.instances))
 	for i, in := range l.instances {
 		machine := l.router.Machine(in.Name)
-		out[i] = membership.Router{Key: in.key(), Priority: machine.Priority()}
+		out[i] = membership.Router{Key: in.key, Priority: machine.Priority()}
 		switch machine.State() {
 		case vrrp.Active:
 			out[i].Standing = membership.Leading

@@ -146,7 +146,7 @@ func TestInterfacesGo(t *testing.T) {
 	}
 }
 
-// What goes wrong is told once, not at every reconcile.
+// What goes wrong is logged once, not at every reconcile.
 func TestALastingFailureIsToldOnce(t *testing.T) {
 	l := newLab(t)
 	l.routes[host(3)] = 0

@@ -168,9 +168,12 @@ func (s *script) turn(args []string) error {
 	}
 	t := s.table.Turn(routerKey, peers.Candidate{Priority: uint8(priority), Addrs: []netip.Addr{addr("9")}}, lost)
 	fmt.Fprintf(&s.out, "%d ahead", t.Ahead)
-	for word, is := range map[string]bool{", alone": t.Alone, ", not all known": !t.Known, ", vouched": t.Vouched} {
-		if is {
-			s.out.WriteString(word)
+	for _, word := range []struct {
+		text string
+		is   bool
+	}{{", alone", s.table.Alone(lost)}, {", not all known", !t.Known}, {", vouched", t.Vouched}} {
+		if word.is {
+			s.out.WriteString(word.text)
 		}
 	}
 	s.out.WriteString("\n")

@@ -48,6 +48,9 @@ func (s State) String() string {
 	return "invalid"
 }
 
+// DaemonGone reports whether nobody but its kernel speaks for the host.
+func (s State) DaemonGone() bool { return s == DaemonStopped || s == Inherited }
+
 // Target is what may be done with a peer's haproxy in that state. Flows that a host has
 // stay there for as long as the host may be alive: a daemon that is gone does them no harm.
 func (s State) Target() steering.State {

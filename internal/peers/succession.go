@@ -35,8 +35,6 @@ func highest(addrs []netip.Addr) netip.Addr {
 
 // Turn is where this host stands among those that may take an Active's place.
 type Turn struct {
-	// Alone: nobody else is there.
-	Alone bool
 	// Known: everybody who is there has said where it stands. Where somebody has not, only
 	// the skew of RFC 9568 section 6.1 keeps hosts apart.
 	Known bool
@@ -50,12 +48,8 @@ type Turn struct {
 // Turn finds out whose turn it is to take the place of the lost peer's host in the election
 // with that key, see membership.RouterKey.
 func (t *Table) Turn(key uint32, self Candidate, lost *Peer) Turn {
-	turn := Turn{Alone: true, Known: true}
-	for _, p := range t.Hosts() {
-		if Same(p, lost) || !p.Present() {
-			continue
-		}
-		turn.Alone = false
+	turn := Turn{Known: true}
+	for _, p := range t.heirs(lost) {
 		hello := p.Said.Hello
 		if len(hello.Routers) == 0 {
 			turn.Known = false // an earlier release, or no hello has come yet
@@ -76,5 +70,10 @@ func (t *Table) Turn(key uint32, self Candidate, lost *Peer) Turn {
 	return turn
 }
 
-// Alone reports whether nobody but the lost peer's host may take this host's place.
-func (t *Table) Alone(lost *Peer) bool { return t.Turn(0, Candidate{}, lost).Alone }
+// Alone reports whether nobody but this host may take the place of the lost peer's host.
+func (t *Table) Alone(lost *Peer) bool { return len(t.heirs(lost)) == 0 }
+
+// heirs are the other hosts that may take the place of the lost peer's host.
+func (t *Table) heirs(lost *Peer) []*Peer {
+	return slices.DeleteFunc(t.Hosts(), func(p *Peer) bool { return Same(p, lost) || !p.Present() })
+}
