@@ -84,7 +84,7 @@ func openEntryTable(o EntryOptions, log *slog.Logger) (*entryTable, error) {
 func (t *entryTable) close() error { return errors.Join(t.events.Close(), t.table.Close()) }
 
 const (
-	// entryReads is how many times events are read under one hold of the lock,
+	// entryReads is how many times events are read under one hold of the lock.
 	// nfct.MaxRead of them at a time.
 	entryReads = 4
 	// loosenAtOnce is how many windows are given up under one hold: a round trip or two.
